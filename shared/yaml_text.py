@@ -1,5 +1,6 @@
 """Values as YAML on one line, which any parser reads as these values, and no terminal obeys."""
 
+import functools
 import json
 import re
 from typing import Any
@@ -14,9 +15,14 @@ def scalar(value: Any) -> str:
     """Return a text, a number, a truth value or null."""
     if not isinstance(value, str):
         return json.dumps(value)
-    if _PLAIN.fullmatch(value) and yaml.safe_load(value) == value:
+    if _is_plain(value):
         return value
     return '"' + "".join(map(_escaped, value)) + '"'
+
+
+@functools.lru_cache(maxsize=10_000)  # the parser is slow, and names of properties repeat
+def _is_plain(text: str) -> bool:
+    return _PLAIN.fullmatch(text) is not None and yaml.safe_load(text) == text
 
 
 def flow(value: Any) -> str:

@@ -18,8 +18,6 @@ def document(
     table: str,
     properties: Mapping[str, Any],
     columns: Iterable[Drafted],
-    *,
-    heading: Iterable[str],
     evidence: Iterable[str],
 ) -> str:
     """Return the text of a contract.
@@ -28,11 +26,9 @@ def document(
         table: the name of the table.
         properties: its custom properties.
         columns: its columns.
-        heading: comments at the beginning.
         evidence: comments about how the files are read.
     """
     lines = [
-        *_comments(heading),
         "apiVersion: v3.1.0",
         "kind: DataContract",
         f"id: urn:tm-pipeline:{table}",
@@ -46,7 +42,12 @@ def document(
     ]
     for each in columns:
         lines += indented(column_lines(each), 6)
-    return "".join(f"{line}\n" for line in lines)
+    return _text(lines)
+
+
+def headed(heading: Iterable[str], text: str) -> str:
+    """Return the text of a contract with comments at the beginning."""
+    return _text(_comments(heading)) + text
 
 
 def entry(name: str, value: Any) -> list[str]:
@@ -105,6 +106,10 @@ def options_of(column: Column) -> dict[str, Any]:
 def _custom_properties(properties: Mapping[str, Any]) -> list[str]:
     found = [{"property": name, "value": value} for name, value in properties.items()]
     return entry("customProperties", found) if found else []
+
+
+def _text(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _comments(texts: Iterable[str], indent: int = 0) -> Iterator[str]:

@@ -3,7 +3,6 @@
 The files are read three times: to survey the columns, to try their types, and to check the draft.
 """
 
-import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from cli import check
 from cli.console import errors, print_lines
 from cli.drafting import names
 from cli.drafting.decisions import Drafted, decide, mark_of
-from cli.drafting.document import document
+from cli.drafting.document import document, headed
 from cli.drafting.survey import Survey
 from cli.drafting.trials import Mark, Trials, trials_of
 from cli.errors import CommandError
@@ -91,8 +90,8 @@ def draft(files: Sequence[Path], table: str) -> Draft:
     properties = forms[0].properties | ({} if mark == "." else {"decimalMark": mark})
     doubts = [*forms[0].doubts, *_differences(files, forms)]
     evidence = [*forms[0].evidence, *(f"check: {each}" for each in doubts)]
-    write = functools.partial(document, table, properties, columns, evidence=evidence)
-    contract = odcs.parse(f"{table}{odcs.SUFFIX}", write(heading=()).encode())
+    text = document(table, properties, columns, evidence)
+    contract = odcs.parse(f"{table}{odcs.SUFFIX}", text.encode())
     rows, failed = checked_with(files, contract)
     checks = len(doubts) + sum(len(each.checks) for each in columns)
     named = listed([quoted(file.name) for file in files])
@@ -101,7 +100,7 @@ def draft(files: Sequence[Path], table: str) -> Draft:
     if checks:
         heading.append(f"{many(checks, 'choice')} to confirm or change: see each comment check:.")
     heading.append("Comments quote values: remove them if these are confidential.")
-    return Draft(table, write(heading=heading), rows, tuple(failed), checks)
+    return Draft(table, headed(heading, text), rows, tuple(failed), checks)
 
 
 def write(drafted: Draft, folder: Path | None) -> None:
