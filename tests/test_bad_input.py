@@ -15,21 +15,15 @@ import pytest
 
 from functions.transform.transformation import transform
 from shared import lines
-from shared.contract import (
-    Column,
-    Contract,
-    Format,
-    HeaderPolicy,
-    Length,
-    Pattern,
-    RowCount,
-    UniqueRows,
-)
+from shared.column import Column
+from shared.contract import Contract, HeaderPolicy
 from shared.dialect import Dialect, Footer
 from shared.endings import Outcome
+from shared.formats import Format
 from shared.ingestion import Source
 from shared.manifest import Manifest
 from shared.odcs import load_all
+from shared.quality import Length, Pattern, RowCount, UniqueRows
 from shared.staging import Staging
 from tests import slow_reader
 from tests.fixtures.aws import KEY, LANDING, ingestion_of

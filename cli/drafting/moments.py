@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from shared.contract import Format
+from shared.formats import Format
 
 Kind = Literal["date", "timestamp", "time"]
 Order = Literal["year first", "day first", "month first", "named"]

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from functions.transform.header import match_header
-from shared.contract import Column, Contract, folded
-from shared.naming import physical_names
+from shared.column import Column
+from shared.contract import Contract
+from shared.naming import folded, physical_names
 from shared.text import is_storable, quoted
 from shared.verdict import Refusal
 from shared.yaml_text import flow, scalar

@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 
 from functions.transform import numbers
 from functions.transform.casts import texts_of, without_missing
+from shared.column import Column
 from shared.content import Content, digest
-from shared.contract import Column, Contract
+from shared.contract import Contract
 from shared.control_totals import (
     AFTER_MARK,
     BEFORE_MARK,

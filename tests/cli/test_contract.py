@@ -12,7 +12,8 @@ import yaml
 
 from cli.drafting import moments, names
 from shared import contract_yaml, odcs
-from shared.contract import Column, Contract
+from shared.column import Column
+from shared.contract import Contract
 from shared.naming import physical_names
 from shared.yaml_text import flow
 from tests.fixtures.operator import tm

@@ -7,7 +7,8 @@ from typing import Literal
 
 import pytest
 
-from shared.contract import Contract, RowCount, ServiceLevel, Threshold
+from shared.contract import Contract, ServiceLevel
+from shared.quality import RowCount, Threshold
 from tests.fixtures.contracts import READINGS, column
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.api.cursor import Cursors, is_number, is_text, is_total, is_value_of
-from shared.columns import is_day
+from shared.column_types import is_day
 from tests.fixtures.contracts import DAYS, column
 
 TIME = is_value_of(column("t", "timestamp", "timestamptz", **DAYS))

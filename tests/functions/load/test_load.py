@@ -18,7 +18,7 @@ from functions.alert.message import compose
 from functions.load.handler import handler
 from functions.load.versions import may_replace
 from shared import parquet
-from shared.contract import Column
+from shared.column import Column
 from shared.database import connect
 from shared.endings import Kind, State, Status
 from shared.errors import DatabaseRefused, RowsUnaccounted, SchemaMismatch, StagingIncomplete

@@ -7,7 +7,7 @@ import pytest
 
 from functions.transform.casts import Cast, arrow_type, cast
 from functions.transform.header import match_header
-from shared import columns
+from shared.column_types import TYPES
 from shared.contract import Contract
 from shared.dialect import Dialect
 from shared.odcs import load_all
@@ -440,5 +440,5 @@ def test_cast_rounds_numbers_of_many_digits(
 def test_every_kind_has_arrow_type() -> None:
     found = {each.kind: arrow_type(each) for each in READINGS.columns}
 
-    assert found.keys() == columns.TYPES.keys()
+    assert found.keys() == TYPES.keys()
     assert all(isinstance(each, pa.DataType) for each in found.values())

@@ -7,7 +7,8 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from functions.transform import timestamps
-from shared.contract import Column, Format
+from shared.column import Column
+from shared.formats import Format
 from shared.odcs import load_all
 from tests.fixtures import contracts
 
