@@ -158,12 +158,8 @@ def test_alert_record_has_documented_fields() -> None:
 
     assert record["status"] == "Ingestion Success"
     assert record["latestState"] == "load"
-    assert record["ingestedID"] == ID
-    assert (record["rowsRead"], record["rowsLoaded"], record["rowsRejected"]) == (
-        20500,
-        19489,
-        1011,
-    )
+    same = ("ingestedID", "rowsRead", "rowsLoaded", "rowsRejected", "executionArn")
+    assert {name: record[name] for name in same} == {name: LOADED[name] for name in same}
     assert record["topRejects"][0] == {
         "column": "user",
         "rule": "required",
@@ -172,7 +168,6 @@ def test_alert_record_has_documented_fields() -> None:
         "line": 15799,
     }
     assert len(record["topRejects"]) == 3
-    assert record["executionArn"] == ARN
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from shared import columns
 from shared.contract import Contract
 from shared.dialect import Dialect
 from shared.odcs import load_all
-from shared.rows import Rows, read_table
+from shared.rows import read_table
 from shared.verdict import Refusal
 from tests.fixtures.contracts import READINGS, TOKENS, column
 
@@ -306,35 +306,6 @@ def test_reason_names_options_that_accept_value(column: str, text: str, options:
     _, (suspect,) = cast_one(column, text)
 
     assert suspect["reason"].partition("; to accept it, set ")[2] == options
-
-
-def test_empty_value_without_quotes_differs_where_asked() -> None:
-    contract = Contract(
-        table="t",
-        relation="t",
-        version="1",
-        columns=(
-            column("text", "string", "text", quoted_empty="text", null_tokens=("", "NA")),
-            column("other", "string", "text"),
-            column("number", "integer", "integer"),
-        ),
-    )
-    texts = pa.array([None, "", "NA", "x"], pa.string())
-    numbers = pa.array([None, "", "7", "x"], pa.string())
-    raw = pa.array(["row"] * 4, pa.string())
-    rows = Rows(pa.array([2, 3, 4, 5]), [texts, texts, numbers], raw.take)
-
-    result = cast(rows, [0, 1, 2], contract)
-
-    assert contract.distinguishes_quoted_empty
-    assert not OTHER.distinguishes_quoted_empty
-    assert result.clean.select(["text", "other", "number"]).to_pylist() == [
-        {"text": None, "other": None, "number": None},
-        {"text": "", "other": None, "number": None},
-        {"text": None, "other": "NA", "number": 7},
-    ]
-    (suspect,) = result.suspects.to_pylist()
-    assert (suspect["column"], suspect["value"]) == ("number", "x")
 
 
 @pytest.mark.parametrize(
