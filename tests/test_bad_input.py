@@ -828,6 +828,11 @@ CASES: dict[str, Case] = {
     "missing where it must not be": bad("required", "is missing", user=""),
     "no timestamp": bad("required", "is missing", timestamp=""),
     "no hours": bad("required", "is missing", hours=""),
+    "an empty text in quotes": (
+        'a,b\n"",\nx,""\n',
+        Loaded({"a": "x", "b": ""}, rows=2),
+        contract(column("b", "string", "text", quoted_empty="text")),
+    ),
     "a row of delimiters": (HEADER + ",,,\n", Rejected("required", 2, "user is missing", "user")),
     "100 characters": unchanged(user="x" * 100),
     "101 characters": bad("maxLength", TOO_LONG, user="x" * 101),

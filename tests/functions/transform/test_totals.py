@@ -32,7 +32,7 @@ NUMBERS = st.tuples(st.sampled_from(["", "-", "+", "0" * 50]), DIGITS, DIGITS).m
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(NUMBERS, min_size=1), st.integers(8, 500), st.sampled_from([0, 1]))
 def test_sum_of_wide_numbers_is_exact(
     tmp_path: Path, numbers: list[str], size: int, unit: int
