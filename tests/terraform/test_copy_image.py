@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from local import ministack
-from local.processes import Processes
 from local.stack import Aws
 from tests.fixtures.registries import (
     MANIFEST,
@@ -37,19 +35,6 @@ INDEX = MANIFEST.replace("manifest", "index")
 SHELLS = [shell for shell in ("dash", "bash", "ksh", "busybox") if shutil.which(shell)]
 # The tools that the script uses, and the shell that Terraform uses.
 TOOLS = ("awk", "cat", "cp", "cut", "mktemp", "mv", "rm", "sed", "sh", "sha256sum", "tr")
-
-
-@pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
-    """Start the emulator without the pipeline."""
-    home = tmp_path_factory.mktemp("emulator")
-    processes = Processes(home / "processes")
-    aws = ministack.start(processes, home, print)
-    try:
-        ministack.wait_until_ready(processes, aws)
-        yield aws
-    finally:
-        ministack.stop(processes, home)
 
 
 @dataclass
