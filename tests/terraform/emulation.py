@@ -80,7 +80,7 @@ NAMELESS = (
 """Prefixes of actions for which the emulator does not pass the resource to IAM."""
 
 WITHOUT_REFRESH = ("-auto-approve", "-input=false", "-refresh=false")
-"""Options of `apply` and `destroy` that save a third of their time. `changes` reads all resources."""
+"""Options of `apply` and `destroy` that save a third of their time; `changes` refreshes."""
 
 
 @dataclass(frozen=True)

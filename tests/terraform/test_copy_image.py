@@ -160,12 +160,9 @@ def test_copy_is_identical_in_every_shell(shell: str, machine: Machine) -> None:
         machine.front.requests
     )
 
-
-def test_copy_skips_existing_image(machine: Machine) -> None:
-    machine.copy()
     before = len(machine.front.requests)
 
-    assert machine.copy() == f"{TARGET}/{machine.copy_of}:{TAG} exists already\n"
+    assert machine.copy(shell=shell) == f"{TARGET}/{machine.copy_of}:{TAG} exists already\n"
     assert len(machine.front.requests) == before
 
 
@@ -383,10 +380,8 @@ def test_check_copies_nothing(machine: Machine) -> None:
     )
     assert "exists, but is not" in machine.refuses("--check")
 
-
-def test_check_accepts_missing_repositories(machine: Machine) -> None:
     ecr = machine.front.emulator.client("ecr")
-    ecr.delete_repository(repositoryName=machine.copy_of)
+    ecr.delete_repository(repositoryName=machine.copy_of, force=True)
 
     assert machine.run("--check").returncode == 0
 
