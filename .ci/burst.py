@@ -97,7 +97,7 @@ def ended(log: IngestionLog, files: int, deadline: float) -> list[dict[str, Any]
     items: list[dict[str, Any]] = []
     while time.monotonic() < deadline:
         items = [item for status in Status for item in log.with_status(status)]
-        over = [item for item in items if item["status"] not in {"waiting", "running"}]
+        over = [item for item in items if item["status"] not in {"queued", "running"}]
         if len(over) >= files and all(map(is_alert_settled, over)):
             return over
         time.sleep(2)

@@ -265,7 +265,7 @@ class Backfill:
             item, outcome = self._read(ingestion)
             if item is not None and outcome is not None:
                 return item, outcome
-            if item is not None and item["status"] == Status.WAITING:
+            if item is not None and item["status"] == Status.QUEUED:
                 deadline = time.monotonic() + _ENDS_WITHIN  # waiting has no time limit
         raise CommandError(
             f"still running in the log after {_ENDS_WITHIN:.0f} s because the function alert has "

@@ -67,7 +67,7 @@ def put(stack: Stack, file: Path, key: LandingKey, manifest: Path | None = None)
     if manifest is not None:
         _put(stack, manifest, str(manifest_key))
     else:
-        print_awaited(stack, uploaded)
+        print_waiting(stack, uploaded)
     return uploaded
 
 
@@ -91,7 +91,7 @@ def ingestion(stack: Stack, source: Source) -> Ingestion:
     return found
 
 
-def print_awaited(stack: Stack, ingestion: Ingestion) -> None:
+def print_waiting(stack: Stack, ingestion: Ingestion) -> None:
     """Print what an uploaded file waits for, if its contract requires a manifest."""
     if stack.intake.manifest_within(ingestion.table) is not None:
         console.print(

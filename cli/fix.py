@@ -87,7 +87,7 @@ def fix(
         f"Ingestion {renewed.id}",
         sep="\n",
     )
-    drop.print_awaited(stack, renewed)
+    drop.print_waiting(stack, renewed)
     return renewed
 
 

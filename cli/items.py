@@ -19,8 +19,8 @@ _COUNTS = {
     "totalsVerified": "totals verified",
 }
 _STYLES: dict[str, str] = {
-    Status.AWAITING: "cyan",
     Status.WAITING: "cyan",
+    Status.QUEUED: "cyan",
     Status.RUNNING: "cyan",
     Status.SUCCESS: "green",
     Status.SUPERSEDED: "yellow",
@@ -57,7 +57,7 @@ def current_run(item: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def starts_run(entry: Mapping[str, Any]) -> bool:
     """Return whether a history entry is the first of a run."""
-    return (entry["state"], entry["status"]) == (State.TRIGGER, Status.WAITING)
+    return (entry["state"], entry["status"]) == (State.TRIGGER, Status.QUEUED)
 
 
 def is_loaded(item: Mapping[str, Any]) -> bool:

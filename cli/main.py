@@ -612,7 +612,7 @@ def remove(
     if held.under_way:
         ingested_id = held.under_way[0]
         raise CommandError(
-            f"Nothing was removed because {ingested_id} is still waiting or running: wait until "
+            f"Nothing was removed because {ingested_id} is still queued or running: wait until "
             f"`tm status {ingested_id} --watch` ends, then try again."
         )
     if not yes:

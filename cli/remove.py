@@ -54,7 +54,7 @@ class Holding:
 
     @property
     def under_way(self) -> list[str]:
-        """IDs of the ingestions that are waiting or running."""
+        """IDs of the ingestions that are queued or running."""
         return [item["ingestedID"] for item in self.items if item["status"] in UNDER_WAY]
 
 

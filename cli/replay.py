@@ -42,12 +42,12 @@ def replay(stack: Stack, ingested_id: str, *, without_manifest: bool = False) ->
         )
     if run is None:
         raise CommandError(
-            f"{ingested_id} is already waiting or running: `tm status {ingested_id}` shows its "
+            f"{ingested_id} is already queued or running: `tm status {ingested_id}` shows its "
             "progress."
         )
     now = stack.log.get(ingested_id, table) or item
-    if now["status"] == Status.WAITING:
-        console.print(f"{run.execution_name} is waiting. {log.backlog(stack) or ''}".rstrip())
+    if now["status"] == Status.QUEUED:
+        console.print(f"{run.execution_name} is queued. {log.backlog(stack) or ''}".rstrip())
     else:
         console.print(f"Started {run.execution_name}")
     return Ingestion.from_item(item)

@@ -114,17 +114,17 @@ def show(found: Listing) -> None:
 
 def backlog(stack: Stack) -> str | None:
     """Return a line about the files that wait, or None if there are none."""
-    waiting, awaiting = stack.log.count(Status.WAITING), stack.log.count(Status.AWAITING)
+    queued, waiting = stack.log.count(Status.QUEUED), stack.log.count(Status.WAITING)
     lines = []
-    if waiting:
+    if queued:
         running = len(stack.log.slots())
         lines.append(
-            f"{_wait(waiting)} for a run ({running} running, max_concurrency is "
+            f"{_wait(queued)} for a run ({running} running, max_concurrency is "
             f"{stack.outputs['max_concurrency']}) and will start automatically, longest waiting "
             "first."
         )
-    if awaiting:
-        lines.append(f"{_wait(awaiting)} for a manifest: `tm status --status awaiting`.")
+    if waiting:
+        lines.append(f"{_wait(waiting)} for a manifest: `tm status --status waiting`.")
     return " ".join(lines) or None
 
 

@@ -69,8 +69,8 @@ def _runs(history: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     """Yield the entries of each run; entries after the end of a run belong to a redrive."""
     entries: list[dict[str, Any]] = []
     for entry in history:
-        # A file that awaited its manifest began to wait for the same run then.
-        is_next = starts_run(entry) and not (entries and entries[-1]["status"] == Status.AWAITING)
+        # A file that waited for its manifest began to wait for the same run then.
+        is_next = starts_run(entry) and not (entries and entries[-1]["status"] == Status.WAITING)
         if entries and (is_next or entries[-1]["status"] in _ENDS):
             yield entries
             entries = []

@@ -26,10 +26,10 @@ TASKS = tuple(state for state in State if state is not State.TRIGGER)
 class Status(StrEnum):
     """The status of an ingestion, or of one of its steps."""
 
-    AWAITING = "awaiting"
-    """Logged, but its manifest has not landed. An own status, so that `waiting` is a queue."""
     WAITING = "waiting"
-    """Logged, and not started yet."""
+    """Logged, but its manifest has not landed."""
+    QUEUED = "queued"
+    """Logged, and not started yet, because all slots are taken."""
     RUNNING = "running"
     SUCCESS = "success"
     FAIL = "fail"
@@ -38,9 +38,9 @@ class Status(StrEnum):
     MISSING = "missing"
 
 
-UNDER_WAY = frozenset({Status.WAITING, Status.RUNNING})
+UNDER_WAY = frozenset({Status.QUEUED, Status.RUNNING})
 """The statuses of ingestions that end without another file."""
-PENDING = UNDER_WAY | {Status.AWAITING}
+PENDING = UNDER_WAY | {Status.WAITING}
 """The statuses of ingestions that have not ended."""
 
 

@@ -49,18 +49,18 @@ class Gate:
         )
 
     def open(self, *known: Mapping[str, Any]) -> list[Ingestion]:
-        """Start waiting files, the longest waiting first, until no slot is free; return those.
+        """Start queued files, the longest waiting first, until no slot is free; return those.
 
-        `known` are waiting log items that may not be in the index yet (eventual consistency).
+        `known` are queued log items that may not be in the index yet (eventual consistency).
         """
         started = []
         held = self.log.slots()
-        for waiting in self._queue(known):
-            slot = _slot(Ingestion.from_item(waiting), Run.from_item(waiting))
+        for queued in self._queue(known):
+            slot = _slot(Ingestion.from_item(queued), Run.from_item(queued))
             # An item that waits but holds a slot is from a crashed call: it needs no other slot.
             if len(held) >= self.most and slot not in held:
                 break
-            item = self.log.get(waiting["ingestedID"], waiting["ingestedTable"])
+            item = self.log.get(queued["ingestedID"], queued["ingestedTable"])
             if item is None or not _waits_for(item, slot):
                 continue  # the index is stale
             if not self.log.claim_slot(slot, self.most):
@@ -127,13 +127,13 @@ class Gate:
     def _queue(self, known: tuple[Mapping[str, Any], ...]) -> Iterator[Mapping[str, Any]]:
         seen = set()
         sorted_known = sorted(known, key=changed_at)
-        for item in heapq.merge(sorted_known, self.log.waiting(), key=changed_at):
+        for item in heapq.merge(sorted_known, self.log.queued(), key=changed_at):
             if key_of(item) not in seen:
                 seen.add(key_of(item))
                 yield item
 
     def _begin(self, item: Mapping[str, Any]) -> bool:
-        """Start the run of a waiting item that holds a slot; return False if another call does."""
+        """Start the run of a queued item that holds a slot; return False if another call does."""
         ingestion = Ingestion.from_item(item)
         run = replace(Run.from_item(item), contracts=self.contracts)
         return self.log.begin(ingestion, run) and self.start(ingestion, run)
@@ -168,4 +168,4 @@ def _holds(item: Mapping[str, Any], slot: str) -> bool:
 
 
 def _waits_for(item: Mapping[str, Any], slot: str) -> bool:
-    return item["status"] == Status.WAITING and _holds(item, slot)
+    return item["status"] == Status.QUEUED and _holds(item, slot)

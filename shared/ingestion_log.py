@@ -2,8 +2,8 @@
 
 Attributes of an item:
 
-- `state` and `status`: the progress of the ingestion. `status` is `awaiting` until the file's
-  manifest lands, if its contract requires one, then `waiting` until a run may start (see `gate`),
+- `state` and `status`: the progress of the ingestion. `status` is `waiting` until the file's
+  manifest lands, if its contract requires one, then `queued` until a run may start (see `gate`),
   then `running`, then `success`, `fail` or `superseded`. Items without a run have the status
   `rejected` (an object that matches no contract) or `missing` (the file of a day was not loaded in
   time).
@@ -53,12 +53,15 @@ CLAIM = dt.timedelta(minutes=15)
 
 _REASON_LENGTH = 500
 """Maximum characters of a reason in the history; an item holds many, in at most 400 KB."""
-_SWEEP = _key("watch", "sweep")
 SLOTS = _key("gate", "slots")
 """The key of an item that is not an ingestion: without status and day it is in no index."""
-_WAITING_PAGE = 20  # waiting items that DynamoDB reads at a time; callers usually need one
+_QUEUED_PAGE = 20  # queued items that DynamoDB reads at a time; callers usually need one
 TOTALS = ("rowsRead", "rowsLoaded", "rowsRejected")
 """The counts of the whole ingestion, attributes of the item; other counts are only in `history`."""
+
+
+def _progress_of(task: str) -> dict[str, str]:
+    return _key("watch", task)
 
 
 def _of_table(table: str | None) -> dict[str, Any]:
@@ -103,12 +106,12 @@ class IngestionLog:
         awaits: str | None = None,
         found_by: str | None = None,
     ) -> bool:
-        """Write the item of a new, waiting ingestion; return False if the item already exists.
+        """Write the item of a new, queued ingestion; return False if the item already exists.
 
         `awaits` says for which manifest it waits, if it does. `found_by` is the component that
         found the file, if its S3 event was lost.
         """
-        status = Status.WAITING if awaits is None else Status.AWAITING
+        status = Status.QUEUED if awaits is None else Status.WAITING
         entry = _entry(State.TRIGGER, status, {}, awaits)
         reason = {} if awaits is None else {"haltReason": bounded(awaits)}
         return self._put(_new(ingestion, run, entry, status) | reason | _found(found_by))
@@ -116,30 +119,30 @@ class IngestionLog:
     def release(
         self, item: Mapping[str, Any], manifest: Source | None, reason: str | None = None
     ) -> bool:
-        """Let an ingestion that awaits its manifest wait for a run; return False if it does not.
+        """Let an ingestion that waits for its manifest wait for a run; return False if it does not.
 
         `reason` is why it may run without a manifest.
         """
         return self._append(
             _key(*key_of(item)),
-            _entry(State.TRIGGER, Status.WAITING, {}, reason),
-            {"status": str(Status.WAITING), **manifest_fields(manifest)},
-            "#status = :awaiting AND attribute_not_exists(removedAt)",
-            {":awaiting": str(Status.AWAITING)},
+            _entry(State.TRIGGER, Status.QUEUED, {}, reason),
+            {"status": str(Status.QUEUED), **manifest_fields(manifest)},
+            "#status = :waiting AND attribute_not_exists(removedAt)",
+            {":waiting": str(Status.WAITING)},
             " REMOVE haltReason",
         )
 
     def dismiss(self, item: Mapping[str, Any], reason: str) -> bool:
-        """End an ingestion that awaits its manifest, without an alert; return as `release`."""
+        """End an ingestion that waits for its manifest, without an alert; return as `release`."""
         reason = bounded(reason)
         end = f"{Run.from_item(item).name}/{Status.SUPERSEDED}"
         return self._append(
             _key(*key_of(item)),
             _entry(State.TRIGGER, Status.SUPERSEDED, {}, reason),
             {"status": str(Status.SUPERSEDED), "haltReason": reason},
-            "#status = :awaiting",
+            "#status = :waiting",
             {
-                ":awaiting": str(Status.AWAITING),
+                ":waiting": str(Status.WAITING),
                 ":alerts": {**item["alerts"], end: {"sent": False, "unwanted": True}},
             },
             ", alerts = :alerts",
@@ -186,7 +189,7 @@ class IngestionLog:
         It does if it is under way or was loaded. The write makes a concurrent `release` or `reopen`
         of the same item fail.
         """
-        if item["status"] == Status.AWAITING:
+        if item["status"] == Status.WAITING:
             return self.dismiss(item, "a newer version of the file took its manifest")
         if item["status"] in UNDER_WAY or was_loaded(item):
             return False
@@ -216,8 +219,8 @@ class IngestionLog:
             _key(ingestion.id, ingestion.table),
             _entry(State.TRIGGER, Status.SUCCESS, {}),
             {"status": str(Status.RUNNING), "contracts": run.contracts},
-            "#status = :waiting AND executionArn = :execution",
-            {":waiting": str(Status.WAITING), ":execution": run.execution_arn},
+            "#status = :queued AND executionArn = :execution",
+            {":queued": str(Status.QUEUED), ":execution": run.execution_arn},
         )
 
     def reopen(
@@ -237,7 +240,7 @@ class IngestionLog:
             "redrive": run.redrive,
             "attempt": attempt,
             "state": str(State.TRIGGER),
-            "status": str(Status.WAITING),
+            "status": str(Status.QUEUED),
             **manifest_fields(manifest),
         }
         known = {name: item[name] for name in ("executionArn", "redrive", "status", "updatedAt")}
@@ -246,7 +249,7 @@ class IngestionLog:
         outdated = ", ".join(sorted(previous - set(sets)))
         return self._append(
             _key(*key_of(item)),
-            _entry(State.TRIGGER, Status.WAITING, {"attempt": attempt}, reason),
+            _entry(State.TRIGGER, Status.QUEUED, {"attempt": attempt}, reason),
             sets,
             " AND ".join(f"#{name} = :known_{name}" for name in known),
             {f":known_{name}": value for name, value in known.items()},
@@ -307,12 +310,12 @@ class IngestionLog:
         day: dt.date,
         reason: str,
         failed: str | None = None,
-        awaiting: str | None = None,
+        waiting: str | None = None,
     ) -> str | None:
         """Write the item of a day whose file was not loaded in time; return its ID if it is new.
 
-        `reason` is the expected time, and the state of the file instead. `failed` or `awaiting` is
-        the ID of the ingestion that failed or awaits its manifest, if a file landed.
+        `reason` is the expected time, and the state of the file instead. `failed` or `waiting` is
+        the ID of the ingestion that failed or waits for its manifest, if a file landed.
         """
         missing_id = f"{day:%Y%m%d}-{Status.MISSING}"
         reason = bounded(reason)
@@ -329,7 +332,7 @@ class IngestionLog:
                 "alerts": {},
                 "updatedAt": entry["at"],
                 **({} if failed is None else {"failedID": failed}),
-                **({} if awaiting is None else {"awaitingID": awaiting}),
+                **({} if waiting is None else {"waitingID": waiting}),
             }
         )
         return missing_id if is_new else None
@@ -347,9 +350,9 @@ class IngestionLog:
         changed = None if since is None else Key("updatedAt").gte(timestamp(since))
         return self._pages(_of_status(status, changed))
 
-    def waiting(self) -> Iterator[dict[str, Any]]:
-        """Yield the waiting items, the longest waiting first; reads as few pages as needed."""
-        return self._pages(_of_status(Status.WAITING) | {"Limit": _WAITING_PAGE})
+    def queued(self) -> Iterator[dict[str, Any]]:
+        """Yield the queued items, the longest waiting first; reads as few pages as needed."""
+        return self._pages(_of_status(Status.QUEUED) | {"Limit": _QUEUED_PAGE})
 
     def count(self, status: Status) -> int:
         """Return the number of items with a status."""
@@ -425,14 +428,14 @@ class IngestionLog:
         found = self._pages({"KeyConditionExpression": condition, "ConsistentRead": True})
         return [item for item in found if "status" in item]
 
-    def sweep(self) -> dict[str, Any] | None:
-        """Return the argument of the last `remember_sweep` (strongly consistent read), or None."""
-        return self.get(*_SWEEP.values())
+    def progress(self, task: str) -> dict[str, Any] | None:
+        """Return the last progress of a task of watch (strongly consistent read), or None."""
+        return self.get(*_progress_of(task).values())
 
-    def remember_sweep(self, memory: Mapping[str, Any]) -> None:
-        """Write the progress of watch's sweep over the landing bucket."""
+    def save_progress(self, task: str, progress: Mapping[str, Any]) -> None:
+        """Write how far watch is with a task that takes several calls."""
         with _unavailable():
-            self._table.put_item(Item={**_SWEEP, **memory})
+            self._table.put_item(Item={**_progress_of(task), **progress})
 
     def enter(self, ingestion: Ingestion, run: Run, state: State) -> bool:
         """Write that a state began; return False if already written, or if the run has ended."""
@@ -512,7 +515,7 @@ class IngestionLog:
     def removed(self, ingested_id: str, table: str) -> bool:
         """Write that an ingestion's file and rows are removed; return False if no item exists."""
         item = self.get(ingested_id, table)
-        if item is not None and item["status"] == Status.AWAITING:
+        if item is not None and item["status"] == Status.WAITING:
             self.dismiss(item, "the file was removed before its manifest landed")
         return self._conditionally(
             lambda: self._table.update_item(
@@ -649,9 +652,9 @@ def was_loaded(item: Mapping[str, Any]) -> bool:
 
 def is_alert_settled(item: Mapping[str, Any]) -> bool:
     """Return whether the alert of an item's current end was sent or suppressed."""
-    if "executionArn" in item and item["status"] != Status.AWAITING:
+    if "executionArn" in item and item["status"] != Status.WAITING:
         return _is_alerted(item, Run.from_item(item))
-    # Without a run, e.g. of a missing file or while it awaits its manifest, there is one alert.
+    # Without a run, e.g. of a missing file or while it waits for its manifest, there is one alert.
     return any(map(_is_settled, item["alerts"].values()))
 
 

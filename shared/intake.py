@@ -1,7 +1,7 @@
 """Intake of object versions: log each one, then start it once when a slot is free.
 
-A contract may require a manifest. Then a file awaits it, and each version of the manifest vouches
-for one accepted version of the file: docs/decisions/0023-manifests.md.
+A contract may require a manifest. Then a file waits for it, and each version of the manifest
+vouches for one accepted version of the file: docs/decisions/0023-manifests.md.
 """
 
 import datetime as dt
@@ -49,10 +49,10 @@ class Admission(StrEnum):
     """The key matches no valid contract, or the object has no version; logged and alerted."""
     MANIFEST = "manifest"
     """A manifest: the files for which it vouches are started."""
-    AWAITING = "awaiting"
+    WAITING = "waiting"
     """The file's manifest has not landed."""
     STARTED = "started"
-    WAITING = "waiting"
+    QUEUED = "queued"
     """All slots are taken; the file is started when a run ends."""
     KNOWN = "known"
     """A duplicate: its run is already under way or over."""
@@ -154,11 +154,11 @@ class Intake:
         if item is None:
             return Admission.KNOWN
         match item["state"], item["status"]:
-            case State.TRIGGER, Status.AWAITING:
-                return self.settle(item)
             case State.TRIGGER, Status.WAITING:
+                return self.settle(item)
+            case State.TRIGGER, Status.QUEUED:
                 started = ingestion in self.gate.open(item)
-                return Admission.STARTED if started else Admission.WAITING
+                return Admission.STARTED if started else Admission.QUEUED
             case State.TRIGGER, Status.RUNNING:
                 # With the manifest of the item, if it has one.
                 if self.gate.start(Ingestion.from_item(item), Run.from_item(item)):
@@ -166,20 +166,20 @@ class Intake:
         return Admission.KNOWN
 
     def settle(self, item: Mapping[str, Any], manifest: Source | None = None) -> Admission:
-        """Start a file if its manifest is there: it awaits one, or failed with an earlier version.
+        """Start a file that waits for a manifest or failed with an earlier one, if it is there now.
 
         `manifest` is a manifest's newest version, if it is known. Of the file, only the newest
         version is started. Idempotent: of concurrent calls for one file, one starts it.
         """
         ingestion = Ingestion.from_item(item)
         failed = item["status"] == Status.FAIL and not was_loaded(item)
-        if not (failed and ingestion.manifest) and item["status"] != Status.AWAITING:
+        if not (failed and ingestion.manifest) and item["status"] != Status.WAITING:
             return Admission.KNOWN
         if "removedAt" in item:
             return Admission.KNOWN
         found = self._voucher(ingestion, item, manifest)
         if isinstance(found, Unvouched):
-            return Admission.KNOWN if failed else Admission.AWAITING
+            return Admission.KNOWN if failed else Admission.WAITING
         if not failed:
             is_released = self.log.release(item, found)
         elif found in (None, ingestion.manifest):
@@ -190,7 +190,7 @@ class Intake:
         if not is_released:
             return Admission.KNOWN
         started = self.gate.open(self.log.get(ingestion.id, ingestion.table) or item)
-        return Admission.STARTED if ingestion in started else Admission.WAITING
+        return Admission.STARTED if ingestion in started else Admission.QUEUED
 
     def replay(
         self, item: Mapping[str, Any], *, without_manifest: bool = False
@@ -209,12 +209,12 @@ class Intake:
         if status is None and item["status"] == Status.RUNNING:
             self.gate.start(ingestion, run)
             return run
-        if item["status"] != Status.WAITING:
+        if item["status"] != Status.QUEUED:
             reason = _WAIVED if without_manifest else None
             manifest = None if without_manifest else self._replayed(ingestion, item)
             if isinstance(manifest, Unvouched):
                 return manifest
-            if item["status"] == Status.AWAITING:
+            if item["status"] == Status.WAITING:
                 is_waiting = self.log.release(item, manifest, reason)
             else:
                 run = self.gate.run(ingestion, attempt=int(item["attempt"]) + 1)
@@ -225,7 +225,7 @@ class Intake:
         return run
 
     def manifest_within(self, table: str) -> dt.timedelta | None:
-        """Return how long files of a table may await their manifest; None if it requires none."""
+        """Return how long a table's files may wait for a manifest; None if they need none."""
         manifest = self.contracts[table].manifest if table in self.contracts else None
         return None if manifest is None else dt.timedelta(hours=manifest.within_hours)
 
@@ -241,7 +241,7 @@ class Intake:
                 self.log.unregister(manifest.key, Ingestion.from_item(item))
 
     def _register(self, ingestion: Ingestion) -> str | None:
-        """Register a file for its manifest; return what it awaits, or None."""
+        """Register a file for its manifest; return what it waits for, or None."""
         key = self._manifest_key(ingestion)
         if not isinstance(key, str):
             return None

@@ -26,6 +26,8 @@ _ADVICE = "correct it, or the contract's manifest"
 _QUOTED = 200
 """Maximum characters of a name in a reason."""
 _FIELDS = ("name", "size", "md5", "sha256", "rows")
+_DATA_NAME = re.compile(r"[\W_]*((csv|tsv|jsonl|ndjson|gz|zip|zst)[\W_]*)*", re.IGNORECASE)
+"""What a data file's name may have beside its placeholders."""
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -35,6 +37,11 @@ def _name(name: str) -> str:
         raise ValueError(
             f"{quoted(name)} is not the name of a manifest: write a name without folders, in which "
             "placeholders such as {name} stand beside other characters, e.g. {name}.ctl"
+        )
+    if rest != name and _DATA_NAME.fullmatch(rest):
+        raise ValueError(
+            f"data files may have the name {quoted(name)} too, and would count as manifests: write "
+            "a name that only manifests have, e.g. {name}.ctl"
         )
     return name
 

@@ -24,8 +24,8 @@ class MetricName(StrEnum):
     """Percentage of the rows read, by load; without `table`, so one alarm covers all tables."""
     HOURS_LATE = "HoursLate"
     """Hours since the newest rows became too old, by watch, for tables with a promise."""
-    FILES_WAITING = "FilesWaiting"
-    FILES_AWAITING = "FilesAwaitingManifest"
+    FILES_QUEUED = "FilesQueued"
+    FILES_WAITING = "FilesWaitingForManifest"
     """Two counts, by watch: on its schedule, and at the end of a run at most once a minute."""
     DEFECTS = "Defects"
     """Count of unexpected errors that api answers with a 5xx; Lambda's `Errors` misses them."""
@@ -58,9 +58,9 @@ def measure_freshness(hours_late: Mapping[str, float]) -> None:
         _publish({MetricName.HOURS_LATE: hours}, MetricUnit.NoUnit, table)
 
 
-def measure_backlog(waiting: int, awaiting: int) -> None:
+def measure_backlog(queued: int, waiting: int) -> None:
     """Publish the numbers of files that wait for a run, and for their manifest."""
-    values = {MetricName.FILES_WAITING: waiting, MetricName.FILES_AWAITING: awaiting}
+    values = {MetricName.FILES_QUEUED: queued, MetricName.FILES_WAITING: waiting}
     _publish(values, MetricUnit.Count)
 
 

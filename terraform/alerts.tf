@@ -137,7 +137,7 @@ resource "aws_lambda_permission" "alert" {
   source_arn    = each.value.arn
 }
 
-# When a run ends, watch starts the next waiting file (docs/decisions/0019-bursts.md).
+# When a run ends, watch starts the next queued file (docs/decisions/0019-bursts.md).
 resource "aws_cloudwatch_event_target" "next" {
   rule      = aws_cloudwatch_event_rule.alert["execution-ended"].name
   target_id = "watch"

@@ -15,7 +15,7 @@ locals {
       {
         title = "Waiting files"
         metrics = [
-          for metric, label in { FilesWaiting = "for a run", FilesAwaitingManifest = "for a manifest" } :
+          for metric, label in { FilesQueued = "for a run", FilesWaitingForManifest = "for a manifest" } :
           [var.name, metric, "service", "watch", { label = label, stat = "Maximum" }]
         ]
       },

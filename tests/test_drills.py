@@ -213,7 +213,7 @@ def test_run_aborted_during_load_is_closed_and_replayed(
         item = pipeline.ended(ingestion.id)
 
     assert refused.returncode == 1
-    assert "is already waiting or running" in refused.stderr
+    assert "is already queued or running" in refused.stderr
     assert (item["state"], item["status"]) == ("load", "fail")
     assert "an operator stopped the run" in item["haltReason"]
     wording("drill-aborted", alert_text(pipeline, ingestion.id))

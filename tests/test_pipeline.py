@@ -40,7 +40,7 @@ def test_log_has_every_state_of_sample(pipeline: Pipeline) -> None:
 
     assert (item["state"], item["status"]) == ("load", "success")
     assert steps(item) == [
-        ("trigger", "waiting"),
+        ("trigger", "queued"),
         ("trigger", "success"),
         ("transform", "running"),
         ("transform", "success"),

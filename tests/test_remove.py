@@ -83,7 +83,7 @@ def test_remove_refuses_while_run_is_in_progress(pipeline: Pipeline) -> None:
     with load_waiting(pipeline, day=24) as ingestion:
         line = one_line(tm("remove", key_of(24), "--yes"))
 
-    assert f"{ingestion.id} is still waiting or running" in line
+    assert f"{ingestion.id} is still queued or running" in line
     assert pipeline.ended(ingestion.id)["status"] == "success"
     assert len(pipeline.loaded(key_of(24))) == 2
 

@@ -73,7 +73,7 @@ def runs(stack: Stack) -> list[Finding]:
         )
         for item, end in ended
     ]
-    waiting = list(itertools.islice(stack.log.waiting(), 1))
+    waiting = list(itertools.islice(stack.log.queued(), 1))
     free = int(stack.outputs["max_concurrency"]) - len(stack.log.slots())
     found += [
         wrong(

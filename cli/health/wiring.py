@@ -121,7 +121,7 @@ def events(stack: Stack) -> list[Finding]:
                 wrong("no schedule calls watch, so missing files go unnoticed", stack.apply)
             )
         if function == "watch" and not any("EventPattern" in rule for rule in others):
-            late = "waiting files start at the next scheduled call only"
+            late = "queued files start at the next scheduled call only"
             found.append(wrong(f"no rule sends run-end events to watch: {late}", stack.apply))
     unmatched = [what for what, event in _samples(stack) if not _matches(stack, patterns, event)]
     if unmatched:

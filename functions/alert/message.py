@@ -140,7 +140,7 @@ def _top_rejects(report: Mapping[str, Any] | None) -> list[dict[str, Any]]:
 
 def _execution(item: Mapping[str, Any]) -> str | None:
     """Return the ARN of the ingestion's run; None without one, or before its manifest lands."""
-    return None if item["status"] == Status.AWAITING else item.get("executionArn")
+    return None if item["status"] == Status.WAITING else item.get("executionArn")
 
 
 def _console(arn: str | None) -> str | None:
@@ -221,11 +221,11 @@ def _repair(item: Mapping[str, Any], kind: Kind) -> str | None:
                 "upload the file again under a valid key: "
                 "tm drop FILE --table TABLE --date YYYY-MM-DD"
             )
-        case Kind.MISSING if item["status"] == Status.AWAITING or "awaitingID" in item:
-            awaiting = item.get("awaitingID", ingested_id)
+        case Kind.MISSING if item["status"] == Status.WAITING or "waitingID" in item:
+            waiting = item.get("waitingID", ingested_id)
             return (
                 "ask the supplier for the manifest and upload it; or load the file without it: "
-                f"tm replay {awaiting} --without-manifest"
+                f"tm replay {waiting} --without-manifest"
             )
         case Kind.MISSING if "failedID" in item:
             failed = item["failedID"]

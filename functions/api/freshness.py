@@ -17,7 +17,7 @@ _CACHE_SECONDS = 2.0  # seconds for which the newest change is cached, for burst
 
 # An ingestion may move between these statuses in any order, and a running one may change rows.
 # Only the newest change among all of them never goes back. Rejected files never had rows.
-_MAY_CHANGE_ROWS = (Status.WAITING, Status.RUNNING, Status.SUCCESS, Status.FAIL, Status.SUPERSEDED)
+_MAY_CHANGE_ROWS = (Status.QUEUED, Status.RUNNING, Status.SUCCESS, Status.FAIL, Status.SUPERSEDED)
 
 Next = Callable[[Any], Response[str]]
 

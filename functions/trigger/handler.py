@@ -1,5 +1,5 @@
 """Takes S3's notification with one or more records, or S3's `Object Created` event of EventBridge.
-Returns the number of object versions by admission: started, waiting, awaiting, rejected, ….
+Returns the number of object versions by admission: started, queued, waiting, rejected, ….
 """
 
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Waiting files: the end of a run starts the next one, and a metric shows how many wait."""
+"""Queued files: the end of a run starts the next one, and a metric shows how many wait."""
 
 import time
 
@@ -17,7 +17,7 @@ _EVERY = 60.0
 
 
 class Backlog:
-    """The waiting files. One object serves all calls of a process.
+    """The queued files. One object serves all calls of a process.
 
     The methods raise `LogUnavailable` if DynamoDB does not answer.
     """
@@ -26,7 +26,7 @@ class Backlog:
         self._counted = float("-inf")
 
     def end(self, gate: Gate, execution_arn: str) -> int:
-        """Free the slot of an ended run and start waiting files; return the number of new runs."""
+        """Free the slot of an ended run and start queued files; return the number of new runs."""
         gate.close(Run(execution_arn))
         started = gate.open()
         if not started:
@@ -38,5 +38,5 @@ class Backlog:
 
     def measure(self, log: IngestionLog) -> None:
         """Publish the numbers of files that wait for a run, and for their manifest."""
-        measure_backlog(log.count(Status.WAITING), log.count(Status.AWAITING))
+        measure_backlog(log.count(Status.QUEUED), log.count(Status.WAITING))
         self._counted = time.monotonic()

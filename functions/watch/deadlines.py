@@ -22,7 +22,7 @@ LOOKBACK = dt.timedelta(days=2)
 """How far back deadlines are checked if watch did not run in the meantime."""
 HORIZON = dt.timedelta(days=14)
 """Lateness is capped at 14 days."""
-_UNLOADED = {Status.FAIL: "failed", Status.AWAITING: "awaiting"}
+_UNLOADED = {Status.FAIL: "failed", Status.WAITING: "waiting"}
 """Argument of `miss` for each status of a file that landed and is not loaded."""
 
 
@@ -111,7 +111,7 @@ def _reason(
     if unloaded is None:
         state = f"the file for {day} was removed" if removed else f"no file for {day} has landed"
         return f"{state}; it was due {deadline}"
-    if unloaded["status"] == Status.AWAITING:
+    if unloaded["status"] == Status.WAITING:
         return (
             f"the file for {day} was due {deadline}; it landed as ingestion "
             f"{unloaded['ingestedID']}, but {unloaded['haltReason']}"

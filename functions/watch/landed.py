@@ -33,6 +33,8 @@ PATTERN_PAGES = 5
 """Lists of each prefix of patterns in a call. S3 cannot select keys by their time."""
 PAGES = 100
 """Lists after which a step of a sweep ends."""
+SWEEP = "sweep"
+"""Name of its progress in the log table."""
 SECONDS = 60.0
 """Seconds after which a step ends. Its last page may take another minute."""
 
@@ -120,12 +122,12 @@ class Progress:
         return cls(now, (now if last is None else last.started) - reconciliation.LOOKBACK)
 
     @classmethod
-    def from_memory(cls, memory: Mapping[str, Any]) -> Self:
+    def from_item(cls, item: Mapping[str, Any]) -> Self:
         """Parse the item of the log table."""
-        started, since = (dt.datetime.fromisoformat(memory[name]) for name in ("started", "since"))
-        return cls(started, since, memory["behind"], memory["finished"])
+        started, since = (dt.datetime.fromisoformat(item[name]) for name in ("started", "since"))
+        return cls(started, since, item["behind"], item["finished"])
 
-    def as_memory(self) -> dict[str, Any]:
+    def as_item(self) -> dict[str, Any]:
         """Return the item of the log table."""
         started, since = self.started.isoformat(), self.since.isoformat()
         return asdict(self) | {"started": started, "since": since}
@@ -170,15 +172,15 @@ class Sweep:
         for page in self._landed.after(begun):
             yield self._landed.sources(page, progress.since)
             progress = progress.after(page)
-            self._log.remember_sweep(progress.as_memory())
+            self._log.save_progress(SWEEP, progress.as_item())
             self.pages, self.finished = self.pages + 1, progress.finished
             # A step continues until it passes a key; otherwise the next step would repeat it.
             if progress.behind != begun and (self.pages >= PAGES or time.monotonic() >= until):
                 return
 
     def _due(self) -> Progress | None:
-        now, memory = dt.datetime.now(dt.UTC), self._log.sweep()
-        last = None if memory is None else Progress.from_memory(memory)
+        now, saved = dt.datetime.now(dt.UTC), self._log.progress(SWEEP)
+        last = None if saved is None else Progress.from_item(saved)
         if last is not None and not last.finished:
             return last
         return Progress.begin(now, last) if last is None or now - last.started >= EVERY else None

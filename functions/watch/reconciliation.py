@@ -5,7 +5,8 @@ EventBridge and S3 notifications are best effort. This module guarantees their e
 
 import contextlib
 import datetime as dt
-import itertools
+import heapq
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from shared import notices
 from shared.endings import ENDINGS, WITHOUT_RUN, Notice, Status
 from shared.errors import Retryable
 from shared.ingestion import Ingestion, Run, Source
-from shared.ingestion_log import SLOTS, executions_without_alert, is_alert_settled
+from shared.ingestion_log import SLOTS, changed_at, executions_without_alert, is_alert_settled
 from shared.intake import Admission, Intake
 from shared.telemetry import logger, naming
 from shared.text import bounded
@@ -23,7 +24,11 @@ GRACE = dt.timedelta(minutes=10)
 """Newer changes are skipped: their events may still arrive."""
 LOOKBACK = dt.timedelta(days=2)
 """How far back landed files and outcomes are checked."""
-_FOUND = {Admission.STARTED, Admission.WAITING, Admission.AWAITING}
+MANIFESTS = "manifests"
+"""Name of the progress of `Reconciliation.manifests` in the log table."""
+SECONDS = 60.0
+"""Seconds after which a call looks for no more manifests."""
+_FOUND = {Admission.STARTED, Admission.QUEUED, Admission.WAITING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ class Reconciliation:
         return found
 
     def gate(self) -> dict[str, int]:
-        """Free slots of runs that ended or never started, and start waiting files; count both."""
+        """Free slots of runs that ended or never started, and start queued files; count both."""
         counts = {"recovered": 0, "started": 0}
         with self._isolated(SLOTS):
             counts["recovered"] = self.intake.gate.recover()
@@ -94,8 +99,9 @@ class Reconciliation:
         logger.info("unannounced", extra=naming(item))
         return True
 
-    def _ended(self, status: Status) -> Iterator[dict[str, Any]]:
-        items = self.intake.log.with_status(status, since=self.now - LOOKBACK)
+    def _ended(self, status: Status, since: dt.datetime | None = None) -> Iterator[dict[str, Any]]:
+        first = max(filter(None, (since, self.now - LOOKBACK)))
+        items = self.intake.log.with_status(status, first)
         return (item for item in items if self._age(item) >= GRACE)
 
     def manifests(self) -> dict[str, int]:
@@ -104,21 +110,34 @@ class Reconciliation:
         S3's event of the manifest was lost, or it landed while an earlier version refused the file.
         """
         counts = {"vouched": 0, "unvouched": 0}
-        failed = (item for item in self._ended(Status.FAIL) if "manifest" in item)
-        for item in itertools.chain(self.intake.log.with_status(Status.AWAITING), failed):
-            if self._age(item) < GRACE:
-                continue
+        for item in self._without_manifest():
             with self._isolated(item):
                 match self.intake.settle(item):
-                    case Admission.STARTED | Admission.WAITING:
+                    case Admission.STARTED | Admission.QUEUED:
                         logger.info("vouched", extra=naming(item))
                         counts["vouched"] += 1
-                    case Admission.AWAITING if self._is_late(item):
+                    case Admission.WAITING if self._is_late(item):
                         # The alert is claimed in the item, and so it is sent once.
                         notices.put(self.intake.events, Notice.MISSING, naming(item))
                         logger.info("unvouched", extra=naming(item))
                         counts["unvouched"] += 1
         return counts
+
+    def _without_manifest(self) -> Iterator[dict[str, Any]]:
+        """Yield what may lack a manifest, from where the last call ran out of time."""
+        log, until = self.intake.log, time.monotonic() + SECONDS
+        saved = (log.progress(MANIFESTS) or {}).get("behind")
+        since = None if saved is None else dt.datetime.fromisoformat(saved)
+        waiting = log.with_status(Status.WAITING, since)
+        failed = (item for item in self._ended(Status.FAIL, since) if "manifest" in item)
+        for item in heapq.merge(waiting, failed, key=changed_at):
+            if time.monotonic() >= until:
+                log.save_progress(MANIFESTS, {"behind": changed_at(item)})
+                return
+            if self._age(item) >= GRACE:
+                yield item
+        if saved is not None:
+            log.save_progress(MANIFESTS, {})
 
     def _is_late(self, item: Mapping[str, Any]) -> bool:
         """Return whether a file's manifest did not land in time, which is not reported yet."""

@@ -160,7 +160,7 @@ run "defaults" {
       && aws_cloudwatch_event_target.next.arn == aws_lambda_function.this["watch"].arn
       && aws_lambda_permission.next.function_name == aws_lambda_function.this["watch"].function_name
     )
-    error_message = "Run-end events must invoke watch, which starts waiting files."
+    error_message = "Run-end events must invoke watch, which starts queued files."
   }
 
   assert {

@@ -38,7 +38,7 @@ def test_replay_follow_shows_only_new_run(cloud: Cloud) -> None:
     assert result.exit_code == 0, result.stderr
     _, *lines = result.stdout.splitlines()
     assert [line.split("Z", 1)[1].split()[:2] for line in lines[:-3]] == [
-        ["trigger", "waiting"],
+        ["trigger", "queued"],
         ["trigger", "success"],
         ["transform", "running"],
         ["load", "success"],
@@ -109,7 +109,7 @@ def test_replay_waits_when_gate_is_full(cloud: Cloud) -> None:
 
     assert result.exit_code == 0, result.stderr
     shown = " ".join(result.stdout.split())
-    assert " is waiting. 1 file waits for a run (5 running, max_concurrency is 5)" in shown
+    assert " is queued. 1 file waits for a run (5 running, max_concurrency is 5)" in shown
     followed = tm("replay", ingestion.id, "--follow")
     assert followed.exit_code == 0, followed.stderr
     assert "load: success" in followed.stdout
@@ -126,7 +126,7 @@ def test_replay_may_waive_manifest(cloud: Cloud, monkeypatch: pytest.MonkeyPatch
         f"tm: No manifest vouches for {ingestion.id}: its manifest '{KEY}.ctl' has not landed. "
         f"Upload its manifest, or load the file without it: `tm {' '.join(waived)}`."
     )
-    assert "1 file waits for a manifest: `tm status --status awaiting`." in tm("status").stdout
+    assert "1 file waits for a manifest: `tm status --status waiting`." in tm("status").stdout
     assert f"Reason: the file waits for its manifest '{KEY}.ctl'" in (
         " ".join(tm("status", ingestion.id).stdout.split())
     )

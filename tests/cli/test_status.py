@@ -235,7 +235,7 @@ def entry(state: State, status: Status, second: int) -> dict[str, str]:
 
 def test_timeline_shows_durations() -> None:
     history = [
-        entry(State.TRIGGER, Status.WAITING, 0),
+        entry(State.TRIGGER, Status.QUEUED, 0),
         entry(State.TRIGGER, Status.SUCCESS, 1),
         entry(State.TRANSFORM, Status.RUNNING, 2),
         entry(State.TRANSFORM, Status.SUCCESS, 5),
@@ -390,15 +390,15 @@ def test_follow_does_not_wait_for_suppressed_alert(
     assert lines[-1] == "Alert: none, because alert_on excludes this outcome"
 
 
-def test_list_reports_waiting_files(cloud: Cloud) -> None:
+def test_list_reports_queued_files(cloud: Cloud) -> None:
     for number in range(MOST + 2):
         last = cloud.start(b"good", f"table=dailycheckins/year=2024/month=3/day=3/{number}.csv")
 
-    assert "trigger: waiting" in tm("status", last.id).stdout
+    assert "trigger: queued" in tm("status", last.id).stdout
     shown = tm("status", "--limit", "1").stdout
 
     assert shown.endswith(
         "2 files wait for a run (5 running, max_concurrency is 5) and will start automatically, "
         "longest waiting first.\n"
     )
-    assert len(json.loads(tm("status", "--status", "waiting", "--json").stdout)) == 2
+    assert len(json.loads(tm("status", "--status", "queued", "--json").stdout)) == 2

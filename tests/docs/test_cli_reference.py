@@ -27,6 +27,6 @@ def test_reference_has_every_command_and_option() -> None:
         assert section, name
         options = (each for each in command.params if each.param_type_name == "option")
         assert all(option in section for each in options for option in each.opts), name
-    assert "One of: `awaiting`, `waiting`," in page
+    assert "One of: `waiting`, `queued`," in page
     assert "Environment variable: `TM_STACK`." in page
     assert "Default: `dailycheckins`." in page

@@ -42,7 +42,7 @@ TASKS = {
 }
 VERDICTS = {"refused": "Refused", "failed_tests": "FailedTests"}
 ONE_RUN = [
-    ("trigger", "waiting"),
+    ("trigger", "queued"),
     ("trigger", "success"),
     *((state, status) for state in map(str.lower, TASKS) for status in ("running", "success")),
 ]

@@ -69,17 +69,17 @@ def end(gate: Gate, version: str) -> Run:
 def test_duplicate_event_does_not_let_file_overtake(intake: Intake, gate: Gate) -> None:
     land_first(intake, 4)
 
-    assert land(intake, 3) == Admission.WAITING
+    assert land(intake, 3) == Admission.QUEUED
 
-    assert versions(gate.log, Status.WAITING) == ["v2", "v3"]
+    assert versions(gate.log, Status.QUEUED) == ["v2", "v3"]
 
 
-def test_arrival_starts_longest_waiting_file(intake: Intake, gate: Gate) -> None:
+def test_arrival_starts_longest_queued_file(intake: Intake, gate: Gate) -> None:
     """The call that handled a run-end event freed the slot, then crashed."""
     land_first(intake, 3)
     gate.close(end(gate, "v0"))
 
-    assert land(intake, 3) == Admission.WAITING
+    assert land(intake, 3) == Admission.QUEUED
 
     assert versions(gate.log, Status.RUNNING) == ["v1", "v2"]
 
@@ -87,7 +87,7 @@ def test_arrival_starts_longest_waiting_file(intake: Intake, gate: Gate) -> None
 def test_open_starts_known_item_that_index_does_not_have(
     intake: Intake, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(IngestionLog, "waiting", lambda _: iter(()))
+    monkeypatch.setattr(IngestionLog, "queued", lambda _: iter(()))
 
     assert land(intake, 0) == Admission.STARTED
 
@@ -96,11 +96,11 @@ def test_open_ignores_stale_index(
     intake: Intake, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land_first(intake, 3)
-    stale = list(gate.log.waiting())
+    stale = list(gate.log.queued())
     gate.close(end(gate, "v0"))
     gate.open()
     gate.close(end(gate, "v2"))
-    monkeypatch.setattr(IngestionLog, "waiting", lambda _: iter(stale))
+    monkeypatch.setattr(IngestionLog, "queued", lambda _: iter(stale))
 
     assert gate.open() == []
 
@@ -147,7 +147,7 @@ def test_retry_starts_next_run_after_crash_of_watch(
     gate.open()
 
     assert running(gate) == len(gate.log.slots()) == MOST
-    assert versions(gate.log, Status.WAITING) == ["v3"]
+    assert versions(gate.log, Status.QUEUED) == ["v3"]
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -206,7 +206,7 @@ def test_concurrent_opens_use_both_slots(
     gate.open()
 
     assert running(gate) == len(gate.log.slots()) == MOST
-    assert versions(gate.log, Status.WAITING) == ["v4"]
+    assert versions(gate.log, Status.QUEUED) == ["v4"]
 
 
 @pytest.mark.parametrize("is_over", [True, False])
@@ -243,7 +243,7 @@ def test_lower_limit_keeps_current_runs(intake: Intake, gate: Gate) -> None:
     assert len(lower.open()) == 1
 
 
-def test_replay_waits_behind_waiting_files(intake: Intake, gate: Gate) -> None:
+def test_replay_waits_behind_queued_files(intake: Intake, gate: Gate) -> None:
     land(intake, 0)
     ingestion, _ = run_of(gate, "v0")
     gate.close(end(gate, "v0"))
@@ -253,21 +253,21 @@ def test_replay_waits_behind_waiting_files(intake: Intake, gate: Gate) -> None:
     run = intake.replay(item_of(gate.log, ingestion))
 
     assert isinstance(run, Run)
-    assert versions(gate.log, Status.WAITING) == ["v3", "v0"]
+    assert versions(gate.log, Status.QUEUED) == ["v3", "v0"]
     for version in ("v1", "v2"):
         gate.close(end(gate, version))
     assert len(gate.open()) == 2
     assert gate.status(run) == "RUNNING"
 
 
-def test_replay_of_waiting_file_keeps_its_run(intake: Intake, gate: Gate) -> None:
+def test_replay_of_queued_file_keeps_its_run(intake: Intake, gate: Gate) -> None:
     land_first(intake, 3)
     _, waiting = run_of(gate, "v2")
-    [item] = gate.log.waiting()
+    [item] = gate.log.queued()
 
     assert intake.replay(item) == waiting
 
-    assert versions(gate.log, Status.WAITING) == ["v2"]
+    assert versions(gate.log, Status.QUEUED) == ["v2"]
 
 
 def test_close_frees_slot_of_lost_run_end_event(intake: Intake, gate: Gate) -> None:

@@ -48,9 +48,9 @@ def test_reopen_lets_ended_item_wait_for_new_run(
     assert log.reopen(item_of(log, ingestion), again)
 
     found = item_of(log, ingestion)
-    assert (found["state"], found["status"], found["attempt"]) == ("trigger", "waiting", 2)
+    assert (found["state"], found["status"], found["attempt"]) == ("trigger", "queued", 2)
     assert not {"advice", "haltReason", *counts} & found.keys(), "they belong to the previous run"
-    assert steps(item_of(log, ingestion))[-1] == ("trigger", "waiting")
+    assert steps(item_of(log, ingestion))[-1] == ("trigger", "queued")
     assert not log.begin(ingestion, run), "it was replaced"
     assert log.begin(ingestion, again)
     assert steps(item_of(log, ingestion))[-1] == ("trigger", "success")
@@ -177,7 +177,7 @@ def test_each_transition_is_in_history_and_index(
         reason = end if isinstance(end, str) else end.reason
         assert (item["status"], item.get("haltReason")) == (status, reason)
         expected += [
-            ("trigger", "waiting", None),
+            ("trigger", "queued", None),
             ("trigger", "success", None),
             (state, "running", None),
             (state, status, reason),

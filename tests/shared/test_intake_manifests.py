@@ -83,10 +83,10 @@ def version(ingestion: Ingestion) -> str:
     return ingestion.source.version_id
 
 
-def test_file_awaits_its_manifest(desk: Desk) -> None:
+def test_file_waits_for_its_manifest(desk: Desk) -> None:
     file = desk.land()
-    assert desk.intake.admit(file.source) == Admission.AWAITING
-    assert (desk.status(file), desk.manifests()) == ("awaiting", [])
+    assert desk.intake.admit(file.source) == Admission.WAITING
+    assert (desk.status(file), desk.manifests()) == ("waiting", [])
     assert "waits for its manifest" in desk.item(file)["haltReason"]
 
     manifest = desk.vouch()
@@ -95,7 +95,7 @@ def test_file_awaits_its_manifest(desk: Desk) -> None:
     item = desk.item(file)
     assert item["manifest"] == {"key": f"{KEY}.ctl", "versionId": manifest.version_id, "size": 1}
     assert "haltReason" not in item
-    assert steps(item) == [("trigger", each) for each in ("awaiting", "waiting", "success")]
+    assert steps(item) == [("trigger", each) for each in ("waiting", "queued", "success")]
 
 
 def test_manifest_may_land_first(desk: Desk) -> None:
@@ -135,7 +135,7 @@ def test_version_of_manifest_vouches_for_one_accepted_version(desk: Desk) -> Non
     desk.end(first)
 
     second = desk.land()
-    assert desk.status(second) == "awaiting"
+    assert desk.status(second) == "waiting"
     renewed = desk.vouch()
 
     assert desk.manifests() == [
@@ -198,7 +198,7 @@ def test_manifest_starts_no_removed_or_deleted_file(desk: Desk) -> None:
     desk.vouch(f"{FOLDER}/b.csv.ctl")
 
     assert desk.manifests() == []
-    assert [desk.status(removed), desk.status(deleted)] == ["superseded", "awaiting"]
+    assert [desk.status(removed), desk.status(deleted)] == ["superseded", "waiting"]
 
 
 def test_replay_keeps_manifest_and_may_waive_it(desk: Desk) -> None:

@@ -82,6 +82,10 @@ WRONG_MANIFESTS: list[tuple[dict[str, Any], str]] = [
         ({"name": name}, f"manifest.name: {name!r} is not the name of a manifest: write a")
         for name in ("", "{name}", "{stem}{region}", "a/{name}", "{na me}.ok")
     ),
+    *(
+        ({"name": name}, f"manifest.name: data files may have the name {name!r} too, and would")
+        for name in ("{stem}.csv", "{name}.gz", "{stem}_{stem}.CSV.zip")
+    ),
     ({"name": "{region}.ok"}, "has the placeholders region, but only name, stem are"),
     ({"pattern": "("}, "the pattern '(' is not valid RE2: missing ): ("),
     ({"pattern": r"\Qa"}, "the pattern '\\\\A(?:\\\\Qa)"),

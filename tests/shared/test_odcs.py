@@ -675,10 +675,10 @@ REFUSED: list[tuple[Change, str]] = [
     ),
     (
         custom(
-            keys=[{"pattern": "(?P<id>.*).csv", "examples": ["a.csv"], **LANDED}],
-            manifest={"name": "{id}{stem}.csv"},
+            keys=[{"pattern": "(?P<id>.*).csv", "examples": ["ab.csv"], **LANDED}],
+            manifest={"name": "{id}{stem}b.csv"},
         ),
-        "the example 'a.csv' of a data file has the name of a manifest ({id}{stem}.csv)",
+        "the example 'ab.csv' of a data file has the name of a manifest ({id}{stem}b.csv)",
     ),
 ]
 

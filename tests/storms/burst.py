@@ -214,10 +214,10 @@ class Burst(WithoutDatabase):
     # Checks
 
     def _check_that_no_slot_is_free(self) -> None:
-        """Check, sometimes, that a handled run-end event has started a waiting file."""
+        """Check, sometimes, that a handled run-end event has started a queued file."""
         if self._files > 500 and next(self._numbers) % 10:
             return
-        waits = next(self._log.waiting(), None)
+        waits = next(self._log.queued(), None)
         if waits is not None and len(self._log.slots()) < self._most:
             raise Discrepancy(f"a slot is free while {waits['ingestedID']} waits")
 

@@ -228,7 +228,7 @@ class Aftermath:
     def _check_gate(self) -> None:
         if self.slots:
             raise Discrepancy(f"no run is under way, but these slots are held: {self.slots}")
-        waiting = [name for name, item in self.items.items() if item["status"] == "waiting"]
+        waiting = [name for name, item in self.items.items() if item["status"] == "queued"]
         if waiting:
             raise Discrepancy(f"these files still wait: {waiting}")
 
@@ -298,20 +298,20 @@ class Aftermath:
         attempts: list[Counter[str]] = []
         awaited = False
         for entry in item["history"]:
-            if (entry["state"], entry["status"]) == ("trigger", "awaiting"):
+            if (entry["state"], entry["status"]) == ("trigger", "waiting"):
                 attempts.append(Counter())
-            elif (entry["state"], entry["status"]) == ("trigger", "waiting"):
+            elif (entry["state"], entry["status"]) == ("trigger", "queued"):
                 if not awaited:
                     attempts.append(Counter())
             else:
                 attempts[-1][f"{entry['state']}/{entry['status']}"] += 1
-            awaited = entry["status"] == "awaiting"
+            awaited = entry["status"] == "waiting"
         if len(attempts) != item["attempt"]:
             raise Discrepancy(f"{name}: attempt {item['attempt']}, history {item['history']}")
         first = item["executionArn"].removesuffix(f"-r{item['attempt']}")
         for number, entries in enumerate(attempts, 1):
             if entries.keys() <= {"trigger/superseded"}:
-                continue  # it awaits its manifest, or never ran
+                continue  # it waits for its manifest, or never ran
             arn = first if number == 1 else f"{first}-r{number}"
             if arn not in self.redrives:
                 raise Discrepancy(f"{name}: the log has the run {arn}, which does not exist")

@@ -109,9 +109,9 @@ def no_recovery(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Gate, "recover", lambda _: 0)
 
 
-def no_waiting_files(patch: pytest.MonkeyPatch) -> None:
-    """Waiting files are never started."""
-    patch.setattr(IngestionLog, "waiting", lambda _: iter(()))
+def no_queued_files(patch: pytest.MonkeyPatch) -> None:
+    """Queued files are never started."""
+    patch.setattr(IngestionLog, "queued", lambda _: iter(()))
 
 
 def no_claim(patch: pytest.MonkeyPatch) -> None:

@@ -27,11 +27,11 @@ _BROKEN: list[tuple[sabotage.Sabotage, str, int]] = [
     (sabotage.no_step_deduplication, "times in the log", 7),
     (sabotage.no_limit, "concurrent runs", 7),
     (sabotage.no_recovery, "does not recover|slots are held|still wait", 7),
-    (sabotage.no_waiting_files, "does not recover|still wait", 7),
+    (sabotage.no_queued_files, "does not recover|still wait", 7),
     (sabotage.no_claim, "has [2-9] alerts", 7),
     (sabotage.marked_before_sent, "has 0 alerts", 8),
     (sabotage.no_manifest_claim, "vouch for several versions", 143),
-    (sabotage.no_search_for_manifests, "does not recover|awaiting", 33),
+    (sabotage.no_search_for_manifests, "does not recover|waiting", 33),
 ]
 """Defect, expected message, and a seed that detects it early."""
 

@@ -355,11 +355,11 @@ def gate_of(pipeline: Pipeline) -> Gate:
 
 
 def may_start(pipeline: Pipeline, runs: int) -> bool:
-    """Start waiting files; return whether `runs` executions are free afterwards."""
+    """Start queued files; return whether `runs` executions are free afterwards."""
     gate = gate_of(pipeline)
     gate.recover()
     gate.open()
-    return not pipeline.log.count(Status.WAITING) and len(pipeline.log.slots()) + runs <= gate.most
+    return not pipeline.log.count(Status.QUEUED) and len(pipeline.log.slots()) + runs <= gate.most
 
 
 @contextlib.contextmanager
@@ -380,7 +380,7 @@ def trigger(function: Function) -> Iterator[Work]:
         records = [{"s3": {"bucket": bucket, "object": each}} for each in objects]
         counts = Counter(function.call({"Records": [records[0], *records]}))
         # A file is waiting if the stack's watch starts another one at the same time.
-        assert counts["started"] + counts["waiting"] == 3
+        assert counts["started"] + counts["queued"] == 3
         assert (counts["known"], counts["rejected"]) == (1, 1)
         vouch()
 
@@ -411,7 +411,7 @@ def watch(function: Function) -> Iterator[Work]:
         load_all(), gate_of(pipeline), client(pipeline, "events"), client(pipeline, "s3")
     )
     eventually(lambda: may_start(pipeline, 1))
-    assert intake.admit(ingestion.source) in {Admission.STARTED, Admission.WAITING}
+    assert intake.admit(ingestion.source) in {Admission.STARTED, Admission.QUEUED}
     item = pipeline.ended(ingestion.id)
     table = pipeline.laptop.aws.resource("dynamodb").Table(pipeline.outputs["log_table"])
     # watch reports a missing file once, so each attempt uses other days.
@@ -440,7 +440,7 @@ def watch(function: Function) -> Iterator[Work]:
         """Let watch find the manifest of a file, because its event was lost."""
         file = pipeline.put("", key_of(2, f"{uuid.uuid4()}.csv"))
         awaits = replace(intake, contracts=requiring_manifests())
-        assert awaits.admit(file) == Admission.AWAITING
+        assert awaits.admit(file) == Admission.WAITING
         pipeline.put("", f"{file.key}.ctl")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("functions.watch.handler.deployed", lambda _: requiring_manifests())

@@ -53,9 +53,9 @@ MISSING = {
     "dataDate": "2024-03-03",
     "haltReason": "no file for 2024-03-03 has landed",
 }
-AWAITING = FAILED | {
+WAITING = FAILED | {
     "state": "trigger",
-    "status": "awaiting",
+    "status": "waiting",
     "haltReason": "the file waits for its manifest 'f.csv.ctl', which has not landed or has "
     "vouched for another version of the file",
 }
@@ -124,7 +124,7 @@ ALERTS: dict[str, tuple[Kind, dict[str, Any], Any]] = {
         | {"haltReason": f"it landed, but ingestion {ID} ended with test/fail", "failedID": ID},
         None,
     ),
-    "missing-manifest": (Kind.MISSING, AWAITING, None),
+    "missing-manifest": (Kind.MISSING, WAITING, None),
 }
 
 

@@ -308,7 +308,7 @@ def test_rows_accept_from_and_to_only_for_times(
         ("/tables", {"limit": "0"}, "'limit' must be a whole number from 1 to 1000."),
         ("/tables", {"cursor": "x"}, "'cursor' is not a 'next' value"),
         (TABLE, {"key": "ned"}, "Unknown parameter 'key'. Allowed: none."),
-        ("/ingestions", {"status": "done"}, "'status' must be awaiting or waiting or running"),
+        ("/ingestions", {"status": "done"}, "'status' must be waiting or queued or running"),
         ("/ingestions", {"since": "2019"}, "'since' must be a date"),
         ("/ingestions/A_b", {}, "'id' must match ^[a-z0-9-]{1,64}$."),
     ],

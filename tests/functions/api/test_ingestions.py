@@ -111,7 +111,7 @@ def test_ingestion_has_history(function: None, log: IngestionLog) -> None:
 
 
 def test_watch_state_is_not_an_ingestion(function: None, log: IngestionLog) -> None:
-    log.remember_sweep({"finished": True})
+    log.save_progress("sweep", {"finished": True})
 
     assert refused(ask("/ingestions/watch"), 404)
     assert found("/ingestions")["items"] == []

@@ -62,15 +62,15 @@ def statuses(log: IngestionLog, files: list[Ingestion]) -> list[str]:
 
 
 def counted(output: str) -> list[float]:
-    """Return the published numbers of waiting files."""
-    lines = [json.loads(line) for line in output.splitlines() if "FilesWaiting" in line]
-    return [value for line in lines for value in line["FilesWaiting"]]
+    """Return the published numbers of queued files."""
+    lines = [json.loads(line) for line in output.splitlines() if "FilesQueued" in line]
+    return [value for line in lines for value in line["FilesQueued"]]
 
 
 def test_watch_starts_next_file_at_end_of_run(
     files: list[Ingestion], log: IngestionLog, naps: list[float]
 ) -> None:
-    assert statuses(log, files) == ["running", "waiting", "waiting"]
+    assert statuses(log, files) == ["running", "queued", "queued"]
 
     event = end(log, files[0])
 
@@ -78,25 +78,25 @@ def test_watch_starts_next_file_at_end_of_run(
     assert naps == []
     assert handler(event, lambda_context()) == {"started": 0}, "a duplicate event"
 
-    assert statuses(log, files) == ["success", "running", "waiting"]
+    assert statuses(log, files) == ["success", "running", "queued"]
 
 
 def test_watch_retries_if_index_lags(
     files: list[Ingestion], log: IngestionLog, naps: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waiting, shown = IngestionLog.waiting, iter([False])
+    waiting, shown = IngestionLog.queued, iter([False])
 
     def lagging(self: IngestionLog) -> Iterator[dict[str, Any]]:
         return waiting(self) if next(shown, True) else iter(())
 
-    monkeypatch.setattr(IngestionLog, "waiting", lagging)
+    monkeypatch.setattr(IngestionLog, "queued", lagging)
 
     assert handler(end(log, files[0]), lambda_context()) == {"started": 1}
 
     assert naps == [backlog.LAG]
 
 
-def test_schedule_starts_waiting_files(
+def test_schedule_starts_queued_files(
     files: list[Ingestion], log: IngestionLog, capsys: pytest.CaptureFixture[str]
 ) -> None:
     end(log, files[0])
@@ -104,11 +104,11 @@ def test_schedule_starts_waiting_files(
     found = handler({}, lambda_context())
 
     assert (found["recovered"], found["started"]) == (1, 1)
-    assert statuses(log, files) == ["success", "running", "waiting"]
+    assert statuses(log, files) == ["success", "running", "queued"]
     assert counted(capsys.readouterr().out) == [1]
 
 
-def test_schedule_starts_waiting_files_without_eventbridge(
+def test_schedule_starts_queued_files_without_eventbridge(
     files: list[Ingestion], log: IngestionLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unavailable(*_: Any) -> None:
@@ -121,10 +121,10 @@ def test_schedule_starts_waiting_files_without_eventbridge(
     with pytest.raises(NoticeUndelivered):
         handler({"time": later.isoformat()}, lambda_context())
 
-    assert statuses(log, files) == ["success", "running", "waiting"]
+    assert statuses(log, files) == ["success", "running", "queued"]
 
 
-def test_watch_counts_waiting_files_once_a_minute(
+def test_watch_counts_queued_files_once_a_minute(
     files: list[Ingestion], log: IngestionLog, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for each in files[:2]:

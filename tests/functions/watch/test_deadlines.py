@@ -115,7 +115,7 @@ def test_missing_file_names_failed_ingestion(check: Check, log: IngestionLog) ->
     )
 
 
-def test_missing_file_names_ingestion_that_awaits_its_manifest(
+def test_missing_file_names_ingestion_that_waits_for_its_manifest(
     check: Check, log: IngestionLog
 ) -> None:
     log.enqueue(each := ingestion(), run_of(each), awaits="the file waits for its manifest 'm'")
@@ -123,7 +123,7 @@ def test_missing_file_names_ingestion_that_awaits_its_manifest(
     check(DEADLINE + HOUR)
 
     item = log.get("20240303-missing", TABLE) or {}
-    assert (item["awaitingID"], "failedID" in item) == (each.id, False)
+    assert (item["waitingID"], "failedID" in item) == (each.id, False)
     assert item["haltReason"].endswith(
         f"it landed as ingestion {each.id}, but the file waits for its manifest 'm'"
     )

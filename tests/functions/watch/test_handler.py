@@ -125,7 +125,7 @@ def test_watch_stops_if_log_is_unavailable(s3: "S3Client", monkeypatch: pytest.M
         requests.append(key)
         raise LogUnavailable
 
-    monkeypatch.setattr(IngestionLog, "sweep", lambda _: None)
+    monkeypatch.setattr(IngestionLog, "progress", lambda *_: None)
     monkeypatch.setattr(IngestionLog, "get", refuse)
 
     with pytest.raises(LogUnavailable):

@@ -12,7 +12,7 @@ import pytest
 
 from functions.watch import landed, reconciliation
 from functions.watch.handler import handler
-from functions.watch.landed import Landed, Sweep
+from functions.watch.landed import SWEEP, Landed, Sweep
 from shared.endings import Status
 from shared.ingestion_log import IngestionLog
 from shared.landing_key import LandingKey
@@ -204,7 +204,7 @@ def test_concurrent_sweep_steps_skip_no_version(s3: "S3Client", log: IngestionLo
 def remembered(log: IngestionLog, started: dt.datetime) -> None:
     """Save a finished sweep that started at `started`."""
     progress = landed.Progress.begin(started, None)
-    log.remember_sweep(progress.as_memory() | {"finished": True})
+    log.save_progress(SWEEP, progress.as_item() | {"finished": True})
 
 
 def test_no_file_is_missed_between_two_sweeps(s3: "S3Client", log: IngestionLog) -> None:

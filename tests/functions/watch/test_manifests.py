@@ -1,6 +1,7 @@
-"""Watch and files that await their manifest."""
+"""Watch and files that wait for their manifest."""
 
 import datetime as dt
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -37,10 +38,10 @@ def contracts(state_machine: str, monkeypatch: pytest.MonkeyPatch) -> Contracts:
 
 @pytest.fixture
 def file(s3: "S3Client", contracts: Contracts) -> Ingestion:
-    """A file that awaits its manifest."""
+    """A file that waits for its manifest."""
     landed = land(s3, b"x")
     intake = Intake(contracts, Gate.of(read(WatchSettings)), boto3.client("events"), s3)
-    assert intake.admit(landed.source) == Admission.AWAITING
+    assert intake.admit(landed.source) == Admission.WAITING
     return landed
 
 
@@ -80,6 +81,28 @@ def test_watch_repeats_run_that_was_refused_after_manifest_landed(
 
     item = item_of(log, file)
     assert (item["attempt"], item["manifest"]["versionId"]) == (2, manifest)
+
+
+def test_watch_continues_where_it_ran_out_of_time(
+    s3: "S3Client", file: Ingestion, contracts: Contracts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake = Intake(contracts, Gate.of(read(WatchSettings)), boto3.client("events"), s3)
+    files = [file, *(land(s3, b"x", KEY.replace(".csv", f"-{n}.csv")) for n in range(3))]
+    assert {intake.admit(each.source) for each in files} == {Admission.WAITING}
+    clock, settled = iter(range(0, 1000, 40)), list[str]()
+
+    def settle(_: Intake, item: dict[str, Any]) -> Admission:
+        settled.append(item["ingestedID"])
+        return Admission.WAITING
+
+    monkeypatch.setattr(Intake, "settle", settle)
+    monkeypatch.setattr(reconciliation, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+
+    for _ in range(5):
+        watch()
+
+    ids = [each.id for each in files]
+    assert settled == [*ids, ids[0]], "each call has time for one file; the last begins anew"
 
 
 def test_watch_reports_late_manifest_once(
