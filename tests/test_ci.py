@@ -195,15 +195,6 @@ def test_failure_names_its_step_and_left_out_steps(clone: Clone) -> None:
     assert "=== FAILED: make test-deep " in finished.said
 
 
-def test_incomplete_shared_folder_is_reported(clone: Clone) -> None:
-    (clone.folder.parent / "shared").mkdir()
-    finished = clone.run()
-
-    assert finished.status == 1
-    assert finished.said.startswith(".ci/run: ../shared exists, but ../shared/data/")
-    assert finished.calls == []
-
-
 def test_missing_programs_are_listed_before_any_step(clone: Clone) -> None:
     for name in ("terraform", "npm"):
         (clone.folder / "commands" / name).unlink()

@@ -144,12 +144,6 @@ def test_wheel_has_version_and_licence(plain: Installed) -> None:
         assert (shown.returncode, shown.stdout) == (0, f"tm {VERSION}\n"), shown.stderr
 
 
-def test_wheel_adds_no_other_top_level_package(plain: Installed) -> None:
-    for name in ("cli", "functions", "local", "shared"):
-        done = plain.python("-c", f"import {name}")
-        assert f"No module named '{name}'" in done.stderr
-
-
 def test_commands_run_without_extras_except_three(plain: Installed) -> None:
     shown = plain.tm("--help")
     assert shown.returncode == 0, shown.stderr

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Group, RenderableType
 from rich.table import Table
-from rich.text import Text
 
 import cli
 from cli import console as consoles
@@ -175,7 +174,3 @@ def test_commands_print_only_through_console(path: Path) -> None:
 )
 def test_bypass_detector_finds_direct_output(source: str) -> None:
     assert bypasses(source)
-
-
-def test_cell_cuts_long_value() -> None:
-    assert cell("x" * 100) == Text("x" * 59 + "…")

@@ -375,10 +375,8 @@ def test_check_copies_nothing(machine: Machine) -> None:
     assert (done.returncode, done.stdout) == (0, "all images exist already\n")
     assert len(machine.front.requests) == before
 
-    machine.environment["IMAGES"] = (
-        f"{machine.copy_of}:{TAG}={SOURCE}/{machine.name}@sha256:{64 * '0'}"
-    )
-    assert "exists, but is not" in machine.refuses("--check")
+    other = f"{machine.copy_of}:{TAG}={SOURCE}/{machine.name}@sha256:{64 * '0'}"
+    assert "exists, but is not" in machine.refuses("--check", IMAGES=other)
 
     ecr = machine.front.emulator.client("ecr")
     ecr.delete_repository(repositoryName=machine.copy_of, force=True)
