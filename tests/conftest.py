@@ -64,11 +64,7 @@ LAPTOP_FILES = {
     for path in TESTS.rglob("test_*.py")
     if re.search(r"tests\.fixtures\.(laptop|pipeline) ", path.read_text())
 } - {"tests/test_own_contracts.py"}  # starts its own cloud
-SPLIT_FILES = {
-    "tests/terraform/test_examples.py",
-    "tests/terraform/test_images.py",
-    "tests/test_how_to_add.py",
-}
+SPLIT_FILES = {"tests/terraform/test_examples.py", "tests/terraform/test_images.py"}
 """Files whose tests take minutes each and share nothing."""
 
 
@@ -82,6 +78,8 @@ class OneLaptopCloud(LoadFileScheduling):  # type: ignore[misc]  # xdist has no 
         file = str(super()._split_scope(nodeid))
         if file in SPLIT_FILES:
             return nodeid
+        if file == "tests/faults/test_killed.py" and self.numnodes > 2:
+            return file  # takes so long that a second cloud saves time
         return "laptop" if file in LAPTOP_FILES else file
 
 
