@@ -17,7 +17,7 @@ pytest_plugins = [
 ]
 
 # A deadline would measure the machine. On CI, Hypothesis would load a profile with a fixed seed.
-settings.register_profile("quick", max_examples=200, deadline=None, print_blob=True)
+settings.register_profile("quick", max_examples=100, deadline=None, print_blob=True)
 settings.register_profile("deep", settings.get_profile("quick"), max_examples=1000)
 settings.load_profile("quick")
 

@@ -792,8 +792,8 @@ def outcomes(found: slow_reader.Reading) -> Iterator[str]:
     yield from {rule for _, _, rule, _ in found.failures}
 
 
-# The test proves nothing if all files are valid, or all are invalid. Each of these outcomes usually
-# occurs dozens of times.
+# The test proves nothing if all files are valid, or all are invalid. In a thousand files, each of
+# these outcomes occurs dozens of times; in a few, one may not occur.
 @pytest.mark.scaled
 @pytest.mark.timeout(1800)  # Hypothesis may take five minutes to shrink a failure
 @pytest.mark.parametrize(
@@ -852,8 +852,8 @@ def test_pipeline_agrees_with_slow_reader(
 
     check()
 
-    for outcome in occurring:
-        assert seen[outcome], seen
+    if settings().max_examples >= 1_000:
+        assert {outcome for outcome in occurring if not seen[outcome]} == set(), seen
 
 
 @pytest.mark.scaled
