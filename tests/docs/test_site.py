@@ -17,13 +17,6 @@ def rewritten(markdown: str, *, page: str = "deploy.md", repository: str | None)
     )
 
 
-def test_links_to_the_site_are_kept() -> None:
-    links = "[a](cost.md#images) [a](policies/operate.json) [a](#here) [a](https://example.com/x)"
-    links += " [a](gone.md)"  # MkDocs reports it
-    for repository in (None, "https://example.com/repository"):
-        assert rewritten(links, repository=repository) == links
-
-
 @pytest.mark.parametrize(
     ("page", "link", "path"),
     [

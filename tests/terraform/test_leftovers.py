@@ -73,38 +73,20 @@ def test_other_stacks_are_ignored() -> None:
     assert found("repository", {"repositories": [{"repositoryName": "tm-pipeline/load"}]})
 
 
-@pytest.mark.parametrize(
-    ("options", "environment", "region"),
-    [
-        ([], {"AWS_REGION": "eu-west-1"}, "eu-west-1"),
-        ([], {"AWS_DEFAULT_REGION": "eu-west-2"}, "eu-west-2"),
-        ([], {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-2"}, "eu-west-1"),
-        (["--region", "eu-west-3"], {"AWS_REGION": "eu-west-1"}, "eu-west-3"),
-    ],
-)
-def test_region_is_reported(
-    options: list[str],
-    environment: dict[str, str],
-    region: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    regions = []
-
-    def look(session: Any, _name: str) -> list[tuple[str, str]]:
-        regions.append(session.region_name)
-        return []
-
-    monkeypatch.setattr(leftovers, "look", look)
-
-    assert run(options, environment, monkeypatch) == 0
-    assert regions == [region]
-    assert f"Looking for tm-pipeline in {region}.\n" in capsys.readouterr().out
-
-
-def test_missing_region_is_an_error(
+def test_region_is_reported_and_required(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(leftovers, "look", lambda session, _: [("in", session.region_name)])
+    one, other = {"AWS_REGION": "eu-west-1"}, {"AWS_DEFAULT_REGION": "eu-west-2"}
+    for options, environment, region in (
+        *(([], one, "eu-west-1"), ([], other, "eu-west-2"), ([], one | other, "eu-west-1")),
+        (["--region", "eu-west-3"], one, "eu-west-3"),
+    ):
+        assert run(options, environment, monkeypatch) == 1
+        shown = capsys.readouterr().out
+        assert f"Looking for tm-pipeline in {region}.\n" in shown
+        assert f"in {region}\n" in shown
+
     with pytest.raises(SystemExit) as ended:
         run([], {"AWS_REGION": ""}, monkeypatch)
 
