@@ -212,14 +212,6 @@ def test_contract_lists_rows_that_do_not_load(tmp_path: Path) -> None:
     assert contract.column("a").physical_type == "smallint"
 
 
-def test_contract_reads_compressed_file(tmp_path: Path) -> None:
-    file = tmp_path / "orders.csv.gz"
-    file.write_bytes(gzip.compress(b"a\n1\n2\n"))
-    result = tm("contract", file)
-    assert result.exit_code == 0, result.stderr
-    assert odcs.parse("orders.odcs.yaml", result.stdout.encode()).column("a").kind == "integer"
-
-
 def test_contract_covers_all_keys_of_json_lines(tmp_path: Path) -> None:
     first = '{"n": 1.5, "on": true, "o": {"k": [1]}}\n' + '{"n": 2, "day": "2024-01-31"}\n' * 39_999
     text, contract = drafted(tmp_path, first, '{"n": null}\n{"n": 3, "late": "1,5"}\n')

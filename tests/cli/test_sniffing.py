@@ -159,11 +159,6 @@ def test_file_that_is_no_table_is_refused(data: bytes, reason: str) -> None:
     assert reason in refusal(data)
 
 
-def test_refusal_of_the_content_is_passed_on() -> None:
-    broken = Refusal("the archive ends early")
-    assert sniff(sample_of([b"a,b\n", broken])) == broken
-
-
 def test_sample_takes_constant_memory() -> None:
     def chunks() -> Iterator[bytes]:
         for _ in range(64):
