@@ -246,10 +246,11 @@ def test_contract_refuses_file_without_table(tmp_path: Path) -> None:
 def test_contract_writes_file_of_table_once(tmp_path: Path) -> None:
     file = tmp_path / "Orders_2024-03-01.csv"
     file.write_text("a\n1\n")
-    assert tm("contract", file, "--out", tmp_path).exit_code == 0
-    contract = odcs.load(tmp_path / "orders.odcs.yaml")
+    folder = tmp_path / "new" / "contracts"
+    assert tm("contract", file, "--out", folder).exit_code == 0
+    contract = odcs.load(folder / "orders.odcs.yaml")
     assert (contract.table, contract.header) == ("orders", ("a",))
-    again = tm("contract", file, "--out", tmp_path)
+    again = tm("contract", file, "--out", folder)
     assert again.exit_code == 1
     assert "orders.odcs.yaml exists: name another folder" in again.stderr
 
