@@ -66,6 +66,11 @@ FORMATS = [
     (["2024-01", "2024-12"], "date", ["yyyy-MM"]),
     (["2024Q1"], "date", ["yyyy'Q'Q"]),
     (["2024-02-29T10:00Z", "2024-02-29 10:00:00.5"], "timestamp", ["iso8601"]),
+    (
+        ["2024-02-29 10:00:00 UTC", "2024-02-29 10:00:00.123 UTC", "2024-02-29 10:00:00.12345 UTC"],
+        "timestamp",
+        ["yyyy-MM-dd HH:mm:ss[.SSSSSS][.SSSSS][.SSSS][.SSS] VV"],
+    ),
     (["31.12.2024 9:05"], "timestamp", ["dd.MM.yyyy H:mm"]),
     (["12/31/2024 9:05 PM"], "timestamp", ["MM/dd/yyyy h:mm a"]),
     (["10/Oct/2000:13:55:36 -0700"], "timestamp", ["d/MMM/yyyy:HH:mm:ss XX"]),
