@@ -212,7 +212,9 @@ def _member(file: "_Archive", glob: str | None) -> _Opened | Refusal:
     chosen = [each for each in members if glob is None or fnmatch.fnmatchcase(each.filename, glob)]
     if len(chosen) != 1:
         names = f"the files {listed([quoted(each.filename) for each in members])}"
-        advice = "send exactly one file in it, or select one by member in the contract"
+        advice = (
+            'send exactly one file in it, or set compression: { member: "*.csv" } in the contract'
+        )
         if glob is not None:
             advice = f"the contract's member {quoted(glob)} selects {len(chosen)} of them, not one"
         return Refusal(f"the ZIP archive has {names if members else 'no file'}: {advice}")

@@ -115,7 +115,7 @@ REFUSED: dict[str, tuple[bytes, Compression, str]] = {
     "several members": (
         zipped(INNER),
         ANY,
-        "has the files 'folder/a.csv', 'folder/b.txt': send exactly one file in it, or select one",
+        "has the files 'folder/a.csv', 'folder/b.txt': send exactly one file in it, or set compre",
     ),
     "no such member": (zipped(INNER), Compression(member="*.CSV"), r"'\*\.CSV' selects 0 of them"),
     "many members": (
