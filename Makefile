@@ -81,9 +81,10 @@ check: lint ## lint and run the tests that need no service (less than a minute)
 test: lint ## lint and run all tests that need only Python, make and Terraform
 	$(BIN)/pytest $(PARALLEL)
 
+# With a third worker, because an apply mostly waits.
 .PHONY: test-deep
 test-deep: $(READY) ## run the tests that take minutes or need curl, and more generated files, kills and storms
-	$(BIN)/pytest $(PARALLEL) --hypothesis-profile=deep --storms=100 --durations=25 -m 'deep or scaled'
+	$(BIN)/pytest $(PARALLEL) --numprocesses=3 --timeout=900 --hypothesis-profile=deep --storms=100 --durations=25 -m 'deep or scaled'
 
 .PHONY: storms
 storms: $(READY) ## run 200 random storms of events and faults, or repeat one [SEED=n]

@@ -42,13 +42,7 @@ esac""",
     "docker": '[ "$DOCKER" ]',
     "id": 'echo "$USER_ID"',
     "sudo": "exit 1",
-    "apt-get": "",
-    "terraform": "",
-    "git": "",
-    "curl": "",
-    "ssh-keygen": "",
-    "npm": "",
-    "pg_config": "",
+    **dict.fromkeys(["apt-get", "terraform", "git", "curl", "ssh-keygen", "npm", "pg_config"], ""),
 }
 
 
@@ -61,6 +55,10 @@ class Finished:
     @property
     def ran(self) -> list[str]:
         return re.findall(r"^=== (?!done|FAILED)(.*) \(after \d+ s\)$", self.said, re.MULTILINE)
+
+    @property
+    def targets(self) -> list[str]:
+        return [call.split()[1] for call in self.calls if call.startswith("make ")]
 
     @property
     def left_out(self) -> dict[str, str]:
@@ -147,35 +145,17 @@ def test_run_without_shared_lists_left_out_steps(
     }
 
 
-@pytest.mark.parametrize("docker", [True, False], ids=["docker", "no docker"])
-def test_run_with_shared_leaves_nothing_out(docker: bool, clone: Clone) -> None:
-    clone.add_shared()
-    finished = clone.run(docker=docker)
-
-    assert finished.status == 0, finished.said
-    assert finished.ran == NAMES
-    assert finished.left_out.keys() == {"make audit"}
-
-
-def test_both_runs_use_the_same_commands(clone: Clone) -> None:
+def test_run_with_shared_leaves_nothing_out(clone: Clone) -> None:
     alone = clone.run(docker=True)
     clone.add_shared()
-    both = clone.run(docker=True)
+    both, undockered = clone.run(docker=True), clone.run()
 
-    def common_calls(finished: Finished) -> str:
-        """Return the commands without those for the real file and intended differences."""
-        calls = "\n".join(finished.calls)
-        for difference in (
-            r"tm up --hard-testing\n(.*\n)*?tm down\n",
-            r"python (\.ci/check_real_file\.py|-m local\.sample) .*\n",
-            r" BUILDER=\w+ BUILD_FLAGS=.*",
-            r"\S*/(?=dailycheckins\.csv)",
-        ):
-            calls = re.sub(difference, "", calls)
-        return calls
+    for finished in (both, undockered):
+        assert finished.status == 0, finished.said
+        assert finished.ran == NAMES
+        assert finished.left_out.keys() == {"make audit"}
 
-    assert common_calls(alone) == common_calls(both)
-    assert common_calls(alone).count("\n") > 15
+    assert alone.targets == both.targets
 
 
 def test_fresh_machine_needs_root(clone: Clone) -> None:
@@ -201,21 +181,9 @@ def test_failure_names_its_step_and_left_out_steps(clone: Clone) -> None:
     assert "=== FAILED: make test-deep " in finished.said
     assert finished.calls[-1] == "tm down"
 
-
-def test_interrupted_run_fails(clone: Clone) -> None:
     finished = clone.run(stopped="test-deep")
-
     assert finished.status == 143
     assert "=== FAILED: make test-deep " in finished.said
-
-
-def test_incomplete_shared_folder_is_reported(clone: Clone) -> None:
-    (clone.folder.parent / "shared").mkdir()
-    finished = clone.run()
-
-    assert finished.status == 1
-    assert finished.said.startswith(".ci/run: ../shared exists, but ../shared/data/")
-    assert finished.calls == []
 
 
 def test_missing_programs_are_listed_before_any_step(clone: Clone) -> None:

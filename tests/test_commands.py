@@ -171,9 +171,3 @@ def test_guide_section_has_all_points(title: str, text: str) -> None:
     assert points == ["Why", "Run", "Expect", "If it differs"]
     anchor = re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")
     assert re.search(rf"^\| \[\d+\]\(#\d+-{anchor}\) \| \d+", GUIDE, re.MULTILINE)
-
-
-def test_guide_takes_an_hour_and_a_quarter() -> None:
-    minutes = re.findall(r"^\| \[\d+\]\(\S+\) \| (\d+)", GUIDE, re.MULTILINE)
-    assert len(minutes) == len(SECTIONS)
-    assert 65 <= sum(map(int, minutes)) <= 85

@@ -132,18 +132,6 @@ def replay(pipeline: Pipeline, ingested_id: str) -> dict[str, Any]:
     return pipeline.ended(ingested_id)
 
 
-@pytest.fixture
-def unnotified(pipeline: Pipeline) -> Iterator[None]:
-    """Remove the event notifications of the landing bucket."""
-    s3 = pipeline.laptop.aws.client("s3")
-    bucket = pipeline.outputs["landing_bucket"]
-    configuration = s3.get_bucket_notification_configuration(Bucket=bucket)
-    configuration.pop("ResponseMetadata")
-    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
-    yield
-    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration)
-
-
 def test_killed_load_changes_nothing_until_replay(pipeline: Pipeline, wording: Wording) -> None:
     pipeline.ingest(OLD, day=11)
     with load_waiting(pipeline, day=11) as ingestion:

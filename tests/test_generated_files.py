@@ -42,270 +42,183 @@ from tests.fixtures.compression import PACKINGS, packed
 from tests.fixtures.contracts import column
 from tests.processing import NOW, process
 
-GERMAN = Contract(
-    table="german",
-    relation="german",
-    version="1",
+UNIQUE, REQUIRED = Unique(name="unique"), Required(name="required")
+
+
+def at_most(number: int, **more: Any) -> Threshold:
+    return Threshold(limit=Decimal(number), **more)
+
+
+def contract(table: str, *columns: Column, **more: Any) -> Contract:
+    return Contract(table=table, relation=table, version="1", columns=columns, **more)
+
+
+GERMAN = contract(
+    "german",
+    column(
+        *("Größe €", "number", "numeric(6,3)"),
+        physical_name="size",
+        rules=(
+            Range(name="positive", minimum=Decimal("0.0005"), severity="warning"),
+            Range(name="few_large", maximum=Decimal(500), threshold=at_most(50, unit="percent")),
+        ),
+    ),
+    column(
+        *("Anzahl", "integer", "smallint"),
+        physical_name="number",
+        rules=(UNIQUE, Range(name="range", minimum=Decimal(-100), maximum=Decimal("30000.5"))),
+    ),
+    column(
+        *("Tag", "date", "date"),
+        physical_name="day",
+        formats=(Format(pattern="dd.MM.yyyy"), Format(pattern="d. MMMM yyyy", locale="de")),
+        rules=(
+            NotInFuture(name="not_in_future", severity="warning"),
+            Range(name="this_century", minimum=dt.date(2000, 1, 1)),
+        ),
+    ),
+    column(
+        *("bezahlt", "boolean", "boolean"),
+        physical_name="paid",
+        true_tokens=("ja", "J"),
+        false_tokens=("nein", "N"),
+        rules=(REQUIRED,),
+    ),
+    column(
+        *("Art", "string", "varchar(5)"),
+        physical_name="kind",
+        rules=(
+            Length(name="length", minimum=2, maximum=5),
+            Allowed(name="known", values=("süß", "sauer", "", "a;b"), severity="warning"),
+            Unique(name="rare", severity="warning", threshold=at_most(3)),
+        ),
+    ),
     encoding="cp1252",
     dialect=Dialect(delimiter=";", null_sequence=("", "-", "k. A.")),
     decimal_mark=",",
     header_policy=HeaderPolicy(unknown="ignore"),
     timezone="Europe/Berlin",
-    columns=(
-        column(
-            "Größe €",
-            "number",
-            "numeric(6,3)",
-            physical_name="size",
-            rules=(
-                Range(name="positive", minimum=Decimal("0.0005"), severity="warning"),
-                Range(
-                    name="few_large",
-                    maximum=Decimal(500),
-                    threshold=Threshold(limit=Decimal(50), unit="percent"),
-                ),
-            ),
+)
+ZONED = contract(
+    "zoned",
+    column(
+        *("at", "timestamp", "timestamptz"),
+        timezone="Europe/Berlin",
+        formats=(
+            Format(pattern="dd/MM/yyyy HH:mm"),
+            Format(pattern="M/d/yyyy h:mm a", timezone="America/New_York"),
+            Format(pattern="MM/dd/yyyy HH:mm"),
+            Format(pattern="d MMMM yyyy 'um' HH:mm:ss[.SSS]", locale="ru"),
         ),
-        column(
-            "Anzahl",
-            "integer",
-            "smallint",
-            physical_name="number",
-            rules=(
-                Unique(name="unique"),
-                Range(name="range", minimum=Decimal(-100), maximum=Decimal("30000.5")),
-            ),
-        ),
-        column(
-            "Tag",
-            "date",
-            "date",
-            physical_name="day",
-            formats=(Format(pattern="dd.MM.yyyy"), Format(pattern="d. MMMM yyyy", locale="de")),
-            rules=(
-                NotInFuture(name="not_in_future", severity="warning"),
-                Range(name="this_century", minimum=dt.date(2000, 1, 1)),
-            ),
-        ),
-        column(
-            "bezahlt",
-            "boolean",
-            "boolean",
-            physical_name="paid",
-            true_tokens=("ja", "J"),
-            false_tokens=("nein", "N"),
-            rules=(Required(name="required"),),
-        ),
-        column(
-            "Art",
-            "string",
-            "varchar(5)",
-            physical_name="kind",
-            rules=(
-                Length(name="length", minimum=2, maximum=5),
-                Allowed(name="known", values=("süß", "sauer", "", "a;b"), severity="warning"),
-                Unique(name="rare", severity="warning", threshold=Threshold(limit=Decimal(3))),
-            ),
+        rules=(
+            REQUIRED,
+            UNIQUE,
+            NotInFuture(name="not_in_future", threshold=at_most(2)),
+            Range(name="range", maximum=dt.datetime(2100, 1, 1, tzinfo=dt.UTC)),
         ),
     ),
-)
-ZONED = Contract(
-    table="zoned",
-    relation="zoned",
-    version="1",
+    column(
+        *("key", "integer", "bigint"),
+        rules=(Unique(name="unique", threshold=at_most(25, unit="percent", inclusive=True)),),
+    ),
+    column(
+        *("sum", "number", "numeric(38,9)"),
+        rules=(Range(name="range", minimum=Decimal("-1e20"), maximum=Decimal("9" * 25)),),
+    ),
+    column(
+        *("code", "string", "text"),
+        rules=(Pattern(name="pattern", regex="[a-z]+|[A-Z][0-9]*", severity="warning"),),
+    ),
     dialect=Dialect(delimiter="\t", null_sequence=("NA", r"\N")),
     header_policy=HeaderPolicy(order="contract"),
     row_counts=(RowCount(name="rows", minimum=2, maximum=9),),
-    columns=(
-        column(
-            "at",
-            "timestamp",
-            "timestamptz",
-            timezone="Europe/Berlin",
-            formats=(
-                Format(pattern="dd/MM/yyyy HH:mm"),
-                Format(pattern="M/d/yyyy h:mm a", timezone="America/New_York"),
-                Format(pattern="MM/dd/yyyy HH:mm"),
-                Format(pattern="d MMMM yyyy 'um' HH:mm:ss[.SSS]", locale="ru"),
-            ),
-            rules=(
-                Required(name="required"),
-                Unique(name="unique"),
-                NotInFuture(name="not_in_future", threshold=Threshold(limit=Decimal(2))),
-                Range(name="range", maximum=dt.datetime(2100, 1, 1, tzinfo=dt.UTC)),
-            ),
-        ),
-        column(
-            "key",
-            "integer",
-            "bigint",
-            rules=(
-                Unique(
-                    name="unique",
-                    threshold=Threshold(limit=Decimal(25), unit="percent", inclusive=True),
-                ),
-            ),
-        ),
-        column(
-            "sum",
-            "number",
-            "numeric(38,9)",
-            rules=(Range(name="range", minimum=Decimal("-1e20"), maximum=Decimal("9" * 25)),),
-        ),
-        column(
-            "code",
-            "string",
-            "text",
-            rules=(Pattern(name="pattern", regex="[a-z]+|[A-Z][0-9]*", severity="warning"),),
-        ),
-    ),
 )
-NARROW = Contract(
-    table="narrow",
-    relation="narrow",
-    version="1",
+NARROW = contract(
+    "narrow",
+    column(*("text", "string", "varchar(8)"), rules=(Length(name="maxLength", maximum=8), UNIQUE)),
     encoding="utf-16",
     dialect=Dialect(null_sequence=("null",)),
-    columns=(
-        column(
-            "text",
-            "string",
-            "varchar(8)",
-            rules=(Length(name="maxLength", maximum=8), Unique(name="unique")),
+)
+TYPED = contract(
+    "typed",
+    column(
+        *("double", "number", "double precision"),
+        rules=(Range(name="range", minimum=Decimal("-1.5"), severity="warning"),),
+    ),
+    column(
+        *("real", "number", "real"), rules=(UNIQUE, Range(name="range", maximum=Decimal("0.1")))
+    ),
+    column(
+        *("time", "time", "time"),
+        formats=(Format(pattern="HH:mm:ss[.SSS]"), Format(pattern="h:mm a")),
+        rules=(
+            Required(name="required", severity="warning"),
+            Range(name="range", minimum=dt.time(1), maximum=dt.time(22, 30)),
         ),
     ),
-)
-TYPED = Contract(
-    table="typed",
-    relation="typed",
-    version="1",
+    column("uuid", "string", "uuid"),
+    column("json", "string", "jsonb"),
+    column("object", "object", "jsonb"),
     dialect=Dialect(delimiter=";"),
     decimal_mark=",",
     max_rejected_percent=Decimal(90),
-    columns=(
-        column(
-            "double",
-            "number",
-            "double precision",
-            rules=(Range(name="range", minimum=Decimal("-1.5"), severity="warning"),),
-        ),
-        column(
-            "real",
-            "number",
-            "real",
-            rules=(Unique(name="unique"), Range(name="range", maximum=Decimal("0.1"))),
-        ),
-        column(
-            "time",
-            "time",
-            "time",
-            formats=(Format(pattern="HH:mm:ss[.SSS]"), Format(pattern="h:mm a")),
-            rules=(
-                Required(name="required", severity="warning"),
-                Range(name="range", minimum=dt.time(1), maximum=dt.time(22, 30)),
-            ),
-        ),
-        column("uuid", "string", "uuid"),
-        column("json", "string", "jsonb"),
-        column("object", "object", "jsonb"),
-    ),
     unique_rows=(
         UniqueRows(name="pair", columns=("uuid", "double")),
-        UniqueRows(
-            name="few",
-            columns=("time", "uuid"),
-            severity="warning",
-            threshold=Threshold(limit=Decimal(2)),
-        ),
+        UniqueRows(name="few", columns=("time", "uuid"), severity="warning", threshold=at_most(2)),
     ),
 )
-SPELLED = Contract(
-    table="spelled",
-    relation="spelled",
-    version="1",
+SPELLED = contract(
+    "spelled",
+    column(
+        *("price", "number", "numeric(9,2)"),
+        group_char=" ",
+        bare_number=False,
+        number_styles=("omittedZero", "parentheses", "trailingMinus"),
+    ),
+    column(*("share", "number", "numeric(38,20)"), trim=True, number_styles=("exponent",)),
+    column(
+        *("count", "integer", "bigint"),
+        null_tokens=("NA", "0"),
+        group_char=".",
+        bare_number=False,
+        number_styles=("exponent", "integralDecimal", "omittedZero"),
+    ),
+    column(
+        *("paid", "boolean", "boolean"),
+        trim=True,
+        true_tokens=("Ναίς", "1"),
+        false_tokens=("nein", "0"),
+        ignore_case=True,
+    ),
+    column(*("code", "string", "text"), null_tokens=("na",), trim=True),
+    column("note", "string", "text", quoted_empty="text"),
     decimal_mark=",",
-    columns=(
-        column(
-            "price",
-            "number",
-            "numeric(9,2)",
-            group_char=" ",
-            bare_number=False,
-            number_styles=("omittedZero", "parentheses", "trailingMinus"),
-        ),
-        column(
-            "share",
-            "number",
-            "numeric(38,20)",
-            trim=True,
-            number_styles=("exponent",),
-        ),
-        column(
-            "count",
-            "integer",
-            "bigint",
-            null_tokens=("NA", "0"),
-            group_char=".",
-            bare_number=False,
-            number_styles=("exponent", "integralDecimal", "omittedZero"),
-        ),
-        column(
-            "paid",
-            "boolean",
-            "boolean",
-            trim=True,
-            true_tokens=("Ναίς", "1"),
-            false_tokens=("nein", "0"),
-            ignore_case=True,
-        ),
-        column(
-            "code",
-            "string",
-            "text",
-            null_tokens=("na",),
-            trim=True,
-        ),
-        column("note", "string", "text", quoted_empty="text"),
-    ),
 )
-MOMENTS = Contract(
-    table="moments",
-    relation="moments",
-    version="1",
-    max_rejected_percent=Decimal(90),
-    columns=(
-        column(
-            "stamp",
-            "timestamp",
-            "timestamptz",
-            timezone="Europe/Berlin",
-            formats=(
-                Format(pattern="iso8601"),
-                Format(pattern="epochSeconds", beyond_microseconds="truncate"),
-                Format(pattern="EEE, dd MMM yy[ HH:mm:ss[.SSSSSSSSS]][ Z]", pivot=1950),
-                Format(pattern="EEEE, d. MMMM yyyy[, h:mm a[ XXX]][ HH 'Uhr' VV]", locale="de"),
-            ),
-        ),
-        column(
-            "month",
-            "date",
-            "date",
-            formats=(
-                Format(pattern="[yyyy-MM][MM/yyyy]['Q'Q yyyy]"),
-                Format(pattern="[d ]LLLL yyyy", locale="ru"),
-                Format(pattern="[dd.MM.yy][MM.dd.yy][dd.MM.yyyy]"),
-            ),
-        ),
-        column(
-            "millis",
-            "timestamp",
-            "timestamptz",
-            formats=(
-                Format(pattern="epochMillis"),
-                Format(pattern="yyyy-MM-dd HH:mm:ss[,SSS][,S]X"),
-            ),
+MOMENTS = contract(
+    "moments",
+    column(
+        *("stamp", "timestamp", "timestamptz"),
+        timezone="Europe/Berlin",
+        formats=(
+            Format(pattern="iso8601"),
+            Format(pattern="epochSeconds", beyond_microseconds="truncate"),
+            Format(pattern="EEE, dd MMM yy[ HH:mm:ss[.SSSSSSSSS]][ Z]", pivot=1950),
+            Format(pattern="EEEE, d. MMMM yyyy[, h:mm a[ XXX]][ HH 'Uhr' VV]", locale="de"),
         ),
     ),
+    column(
+        *("month", "date", "date"),
+        formats=(
+            Format(pattern="[yyyy-MM][MM/yyyy]['Q'Q yyyy]"),
+            Format(pattern="[d ]LLLL yyyy", locale="ru"),
+            Format(pattern="[dd.MM.yy][MM.dd.yy][dd.MM.yyyy]"),
+        ),
+    ),
+    column(
+        *("millis", "timestamp", "timestamptz"),
+        formats=(Format(pattern="epochMillis"), Format(pattern="yyyy-MM-dd HH:mm:ss[,SSS][,S]X")),
+    ),
+    max_rejected_percent=Decimal(90),
 )
 CONTRACTS = [load_all()["dailycheckins"], GERMAN, ZONED, NARROW, SPELLED, TYPED, MOMENTS]
 
@@ -702,48 +615,14 @@ def files(draw: st.DrawFn, contract: Contract) -> bytes:
 
 
 ODD_OBJECTS = [
-    *(
-        "5",
-        "[]",
-        '"x"',
-        "null",
-        "{}",
-        '{"more": 1}',
-        "{",
-        '{"a',
-        '{"x": [',
-        '{"x": "',
-        "NaN",
-        "\x0b",
-    ),
+    *("5", "[]", '"x"', "null", "{}", '{"more": 1}', "{", '{"a', '{"x": [', '{"x": "', "NaN"),
     *('{"a":1} {"a":1}', '{"a":1},', '{"a":1,}', "{'a':1}", "{a:1}", '{"a":"\t"}', "\ufeff{}"),
+    "\x0b",
 ]
 ODD_VALUES = [
-    *(
-        "NaN",
-        "-Infinity",
-        "01",
-        "1.",
-        ".5",
-        "+1",
-        "True",
-        "'x'",
-        "",
-        '"\\x"',
-        '"\\u00e"',
-        "-",
-        "1e5",
-    ),
-    *(
-        r'"\ud800"',
-        r'"\udd1e\ud834"',
-        r'"\ud834\udd1e"',
-        r'"\u0000"',
-        '"\x7f"',
-        "[1, 2 ]",
-        '{"a": {}}',
-    ),
-    *("[" * levels + "]" * levels for levels in (99, 100, 101, 5000)),
+    *("NaN", "-Infinity", "01", "1.", ".5", "+1", "True", "'x'", "", '"\\x"', '"\\u00e"', "-"),
+    *(r'"\ud800"', r'"\udd1e\ud834"', r'"\ud834\udd1e"', r'"\u0000"', '"\x7f"', "[1, 2 ]"),
+    *("1e5", '{"a": {}}', *("[" * levels + "]" * levels for levels in (99, 100, 101, 5000))),
 ]
 
 
@@ -912,8 +791,8 @@ def outcomes(found: slow_reader.Reading) -> Iterator[str]:
     yield from {rule for _, _, rule, _ in found.failures}
 
 
-# The test proves nothing if all files are valid, or all are invalid. Each of these outcomes usually
-# occurs dozens of times.
+# The test proves nothing if all files are valid, or all are invalid. In a thousand files, each of
+# these outcomes occurs dozens of times; in a few, one may not occur.
 @pytest.mark.scaled
 @pytest.mark.timeout(1800)  # Hypothesis may take five minutes to shrink a failure
 @pytest.mark.parametrize(
@@ -972,8 +851,8 @@ def test_pipeline_agrees_with_slow_reader(
 
     check()
 
-    for outcome in occurring:
-        assert seen[outcome], seen
+    if settings().max_examples >= 1_000:
+        assert {outcome for outcome in occurring if not seen[outcome]} == set(), seen
 
 
 @pytest.mark.scaled

@@ -6,7 +6,6 @@ applied to the same cloud.
 
 import json
 import os
-import re
 import subprocess
 import sysconfig
 import tarfile
@@ -75,7 +74,6 @@ class Upgraded:
         assert former.drop("broken.csv", "jon,2024-03-03 10:00:00 UTC,1,wall").returncode == 1
 
         self.pipeline = Pipeline(Laptop(former.home, cloud.up(former.home, report=print)))
-        self.apply_log = (former.home / "processes" / "terraform.log").read_text()
 
     def items(self) -> dict[str, dict[str, Any]]:
         """Return the log items in `tm status --json` by file name."""
@@ -98,19 +96,6 @@ def test_upgrade_keeps_loaded_rows(upgraded: Upgraded) -> None:
     doctor = upgraded.pipeline.laptop.tm("doctor", "--json")
     wrong = {each["check"] for each in json.loads(doctor.stdout) if each["verdict"] == "wrong"}
     assert wrong <= {"failures"}, doctor.stdout
-
-
-def test_upgrade_deletes_request_validator_after_methods(upgraded: Upgraded) -> None:
-    """AWS refuses to delete a validator that a method uses (see localstack pull request 7846)."""
-    steps = re.findall(
-        r"aws_api_gateway_(\w+)\.this\[.*?\]: (Modif|Destr).*complete|"
-        r"aws_api_gateway_request_(validator)\.parameters: (Destroying)",
-        upgraded.apply_log.rpartition("Plan: ")[2],
-    )
-    methods = [number for number, step in enumerate(steps) if step[0] == "method"]
-    [deletion] = [number for number, step in enumerate(steps) if step[2] == "validator"]
-    assert len(methods) == 9
-    assert max(methods) < deletion
 
 
 def test_upgrade_keeps_log_readable(upgraded: Upgraded) -> None:

@@ -51,6 +51,7 @@ _PARTIAL = (
 )
 _TIMES = (
     *("HH:mm", "H:mm", "HH:mm:ss", "H:mm:ss", "HH:mm:ss.SSS", "HH:mm:ss.SSSSSS", "H:mm:ss[.SSS]"),
+    "HH:mm:ss[.SSSSSS][.SSSSS][.SSSS][.SSS]",
     *("h:mm a", "h:mm:ss a", "hh:mm a", "hh:mm:ss a", "h:mma"),
 )
 _ZONES = ("", "XXX", " XXX", "XX", " XX", " VV")

@@ -202,21 +202,6 @@ def test_cors_is_off_by_default(by_key: Api) -> None:
         assert not [name for name in each.headers if name.lower().startswith("access-control")]
 
 
-def test_other_methods_answer_405(by_key: Api) -> None:
-    for verb in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
-        answer = by_key.get(KEYS, verb=verb)
-
-        assert (answer.status_code, answer.headers["Allow"]) == (405, "GET")
-        assert answer.json()["status"] == 405
-
-
-def test_unknown_route_answers_404(by_key: Api) -> None:
-    answer = by_key.get("/admin")
-
-    assert (answer.status_code, answer.json()["status"]) == (404, 404)
-    assert answer.headers["Content-Type"] == "application/problem+json"
-
-
 def test_second_plan_finds_only_known_drifts(signed: Signed) -> None:
     # This stage has access logs, so the emulator reports no drift of it.
     expected = {at: what for at, what in DRIFTS.items() if at != "aws_api_gateway_stage.prod"}

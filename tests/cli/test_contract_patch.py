@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.check import checked
-from cli.drafting.edits import Written, edited, patch
+from cli.drafting.edits import Written, edited
 from shared import contract_yaml, odcs
 from tests.fixtures.operator import tm
 
@@ -281,15 +281,3 @@ def test_any_text_can_be_edited(data: st.DataObject, have: Any, is_flow: bool | 
     text = yaml.dump(have, Dumper=Plain, default_flow_style=is_flow, allow_unicode=True, width=30)
     want = data.draw(grown(have))
     assert contract_yaml.load(edited(text, have, want).encode()) == want
-
-
-def test_edited_text_with_alias_is_refused() -> None:
-    text = "a: &x [1]\nb: *x\n"
-    with pytest.raises(ValueError, match="another value"):
-        edited(text, yaml.safe_load(text), {"a": [1], "b": [1, 2]})
-
-
-def test_patch_marks_texts_without_line_end() -> None:
-    assert patch("f", "a", "a\nb\n") == (
-        "--- a/f\n+++ b/f\n@@ -1 +1,2 @@\n-a\n\\ No newline at end of file\n+a\n+b\n"
-    )

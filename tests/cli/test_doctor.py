@@ -115,12 +115,6 @@ def test_contracts_check_reports_invalid_contract(
     assert found == [Finding(Verdict.WRONG, reason, "correct the contract, then `tm up`")]
 
 
-def test_is_well_ignores_warnings() -> None:
-    found = [("wire", Finding(verdict, "it is", "fix it")) for verdict in Verdict]
-    assert not doctor.is_well(found)
-    assert doctor.is_well(each for each in found if each[1].verdict is not Verdict.WRONG)
-
-
 def test_outputs_check_reports_stack_of_older_version(up: Stack) -> None:
     (_, first), *others = doctor.examine(altered(up, topic_arn=None))
 
@@ -687,7 +681,7 @@ def calls(migrated: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_schema_check_uses_data_api_for_aurora(
-    calls: Calls, migrated: Database, tmp_path: Path
+    calls: Calls, migrated: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aurora = Stack.open(tmp_path)
     calls.says("DatabaseResumingException", "resuming", times=2)
@@ -695,13 +689,9 @@ def test_schema_check_uses_data_api_for_aurora(
     migrated.run("UPDATE schema_version SET version = '0.9.0'")
     assert {each.verdict for each in findings(aurora, "schema")} == {Verdict.WRONG}
 
-
-def test_schema_check_reports_aurora_that_does_not_resume(
-    calls: Calls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
     monkeypatch.setattr(schema, "_PATIENCE", 0.2)
     calls.says("DatabaseResumingException", "resuming", times=20)
-    assert "DatabaseResumingException" in problem(Stack.open(tmp_path), "schema").what
+    assert "DatabaseResumingException" in problem(aurora, "schema").what
 
 
 def test_check_names_denied_aws_call(aws_stack: Stack) -> None:

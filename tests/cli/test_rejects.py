@@ -75,7 +75,7 @@ def ingestion(quarantined: Quarantine) -> Ingestion:
     return quarantined(FAILED)
 
 
-def test_rejects_shows_records_by_line(ingestion: Ingestion) -> None:
+def test_rejects_shows_records_by_line(ingestion: Ingestion, tmp_path: Path) -> None:
     header, *rows = tm("rejects", ingestion.id).stdout.splitlines()
     assert header.split() == ["line", "column", "value", "rule", "severity", "reason"]
     assert [row.split() for row in rows] == [
@@ -84,6 +84,12 @@ def test_rejects_shows_records_by_line(ingestion: Ingestion) -> None:
         ["4", "hours", r"two\r\nlines", "number", "error", NO],
         ["7", "user", "–", "required", "error", NO],
     ]
+    records = json.loads(tm("rejects", ingestion.id, "--json").stdout)
+    assert [
+        tuple(each[name] for name in ("line", "column", "value", "rule", "raw")) for each in records
+    ] == FAILED
+    result = tm("rejects", ingestion.id, "--csv", tmp_path / "absent" / "out.csv")
+    assert one_line(result).endswith("out.csv: No such file or directory.")
 
 
 def test_rejects_counts_records_beyond_limit(quarantined: Quarantine) -> None:
@@ -91,18 +97,6 @@ def test_rejects_counts_records_beyond_limit(quarantined: Quarantine) -> None:
     lines = tm("rejects", quarantined(failed).id).stdout.splitlines()
     assert len(lines) == 1 + 100 + 1
     assert lines[-1] == "… and 1,148 more; --json prints all"
-
-
-def test_rejects_json_contains_records(ingestion: Ingestion) -> None:
-    records = json.loads(tm("rejects", ingestion.id, "--json").stdout)
-    assert [
-        tuple(each[name] for name in ("line", "column", "value", "rule", "raw")) for each in records
-    ] == FAILED
-
-
-def test_rejects_reports_unwritable_csv(ingestion: Ingestion, tmp_path: Path) -> None:
-    result = tm("rejects", ingestion.id, "--csv", tmp_path / "absent" / "out.csv")
-    assert one_line(result).endswith("out.csv: No such file or directory.")
 
 
 def test_rejects_explains_missing_rejects(

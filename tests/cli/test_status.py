@@ -187,11 +187,6 @@ def test_list_cuts_long_reason_only(
     assert lines[1].endswith("20,500 rejected  " + lines[1].split("  ")[-2] + "  " + WHY)
 
 
-@pytest.mark.usefixtures("stack")
-def test_list_reports_no_matches() -> None:
-    assert tm("status", "--status", "fail").stdout == "No matching ingestions.\n"
-
-
 def test_status_of_one_shows_timeline_of_runs(cloud: Cloud, log: IngestionLog) -> None:
     ingestion = land(cloud.s3, b"x")
     run = run_of(ingestion)
@@ -348,17 +343,6 @@ def test_watch_of_list_prints_changes(cloud: Cloud, monkeypatch: pytest.MonkeyPa
         (False, "projectbudgets", "trigger", "success"),
         (False, "projectbudgets", "transform", "fail"),
     ]
-
-
-def test_watch_of_list_prints_json_lines(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    cloud.ingest(b"good")
-    monkeypatch.setattr("cli.status.time.sleep", interrupted)
-
-    [line] = tm("status", "--watch", "--json", "--status", "success").stdout.splitlines()
-    item = json.loads(line)
-    assert (item["rowsRead"], item["rowsLoaded"], item["rowsRejected"]) == (10, 9, 1)
-    assert item["history"][0]["state"] == "trigger"
-    assert isinstance(item["steps"], list)
 
 
 def test_watch_of_list_updates_one_table_on_terminal(

@@ -18,21 +18,6 @@ def rewritten(markdown: str, *, page: str = "deploy.md", repository: str | None)
 
 
 @pytest.mark.parametrize(
-    "link",
-    [
-        "[a](cost.md#images)",
-        "[a](policies/operate.json)",
-        "[a](#here)",
-        "[a](https://example.com/x)",
-        "[a](gone.md)",  # MkDocs reports it
-    ],
-)
-def test_links_to_the_site_are_kept(link: str) -> None:
-    for repository in (None, "https://example.com/repository"):
-        assert rewritten(link, repository=repository) == link
-
-
-@pytest.mark.parametrize(
     ("page", "link", "path"),
     [
         ("deploy.md", "[a](../terraform/README.md#inputs)", "terraform/README.md"),

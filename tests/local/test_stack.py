@@ -1,11 +1,8 @@
-import os
 from pathlib import Path
 
-import boto3
 import pytest
 
 from local.errors import LocalError
-from local.home import CHECKOUT, home
 from local.postgres import Server
 from local.stack import Aws, LaptopStack
 
@@ -46,20 +43,3 @@ def test_client_ignores_users_aws_settings(tmp_path: Path, monkeypatch: pytest.M
         assert client.meta.region_name == AWS.region
         assert client.meta.config.proxies == {}
         assert client._request_signer._credentials.access_key == AWS.access_key_id
-
-
-def test_environment_configures_other_sdks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    for name, value in AWS.environment().items():
-        monkeypatch.setenv(name, value)
-    client = boto3.Session().client("sts")
-    assert client.meta.endpoint_url == AWS.endpoint_url
-    assert client.meta.region_name == AWS.region
-
-
-def test_home_is_checkout_or_tm_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("TM_HOME", raising=False)
-    assert home() == CHECKOUT / ".tm"
-    monkeypatch.setenv("TM_HOME", str(tmp_path))
-    assert home() == tmp_path

@@ -91,21 +91,17 @@ def test_find_writes_configuration_for_mirror(tmp_path: Path) -> None:
     assert str(tmp_path / "cache") in configuration.read_text()
 
 
-def test_find_keeps_users_configuration_file(tmp_path: Path) -> None:
-    environment = command(tmp_path, version("1.12.0"))
+def test_find_keeps_users_configuration(tmp_path: Path) -> None:
+    environment = command(tmp_path, version("2.0.0"))
     own = tmp_path / "own.rc"
     own.touch()
-    environment["TF_CLI_CONFIG_FILE"] = str(own)
-    found = terraform.find(tmp_path / "state", environment)
+    found = terraform.find(tmp_path / "state", environment | {"TF_CLI_CONFIG_FILE": str(own)})
     assert found.environment["TF_CLI_CONFIG_FILE"] == str(own)
     assert not (tmp_path / "state").exists()
 
-
-def test_find_keeps_users_terraformrc(tmp_path: Path) -> None:
-    environment = command(tmp_path, version("2.0.0"))
     put(tmp_path / "home" / ".terraformrc")
-    environment["TF_CLI_CONFIG_FILE"] = str(tmp_path / "set but absent")
-    found = terraform.find(tmp_path / "state", environment)
+    absent = {"TF_CLI_CONFIG_FILE": str(tmp_path / "set but absent")}
+    found = terraform.find(tmp_path / "state", environment | absent)
     assert "TF_CLI_CONFIG_FILE" not in found.environment
 
 

@@ -204,7 +204,7 @@ def seconds(unit: str, size: int, dialect: Dialect = CSV) -> float:
     return time.process_time() - begin
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(HOSTILE | st.lists(HOSTILE, min_size=2, max_size=9).map("\n".join))
 @example('a",",b\n')
 @example('pipe 3",",x\n')

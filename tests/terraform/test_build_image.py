@@ -86,9 +86,6 @@ def test_build_pushes_missing_image(stand_ins: StandIns) -> None:
     assert all("eu-central-1" in call for call in stand_ins.calls("aws"))
     assert not list(stand_ins.folder.glob("*.lock"))
 
-
-def test_build_skips_existing_image(stand_ins: StandIns) -> None:
-    run(stand_ins)
     before = len(stand_ins.calls())
     (stand_ins.path / "docker").unlink()
 

@@ -19,37 +19,29 @@ BACKUP = "tm-pipeline-log$DeletedTableBackup-1701168000000"
 
 
 @pytest.mark.parametrize(
-    ("kind", "identifier"),
+    ("kind", "identifier", "is_expected"),
     [
-        ("database snapshot", SNAPSHOT),
-        ("log backup", f"{BACKUP} SYSTEM"),
-        ("key", "1234abcd-12ab-34cd-56ef-1234567890ab PendingDeletion"),
-        ("subscription", "PendingConfirmation you@example.com"),
+        ("database snapshot", SNAPSHOT, True),
+        ("log backup", f"{BACKUP} SYSTEM", True),
+        ("key", "1234abcd-12ab-34cd-56ef-1234567890ab PendingDeletion", True),
+        ("subscription", "PendingConfirmation you@example.com", True),
+        ("database snapshot", "tm-pipeline-database-before-the-upgrade", False),
+        ("database snapshot", SNAPSHOT.replace("tm-pipeline", "other"), False),
+        ("log backup", "by-hand USER", False),
+        ("key", "1234abcd-12ab-34cd-56ef-1234567890ab Enabled", False),
+        ("subscription", "arn:aws:sns:eu-west-1:123456789012:tm-pipeline-alerts:1 y@a.com", False),
+        ("network interface", "eni-1", False),
     ],
 )
-def test_things_that_aws_keeps_are_expected(
-    kind: str, identifier: str, capsys: pytest.CaptureFixture[str]
+def test_only_things_that_aws_keeps_are_expected(
+    kind: str, identifier: str, is_expected: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert leftovers.tell([(kind, identifier)], "tm-pipeline") == 0
-    assert f"expected   {kind} {identifier}: " in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("kind", "identifier"),
-    [
-        ("database snapshot", "tm-pipeline-database-before-the-upgrade"),
-        ("database snapshot", SNAPSHOT.replace("tm-pipeline", "other")),
-        ("log backup", "by-hand USER"),
-        ("key", "1234abcd-12ab-34cd-56ef-1234567890ab Enabled"),
-        ("subscription", "arn:aws:sns:eu-west-1:123456789012:tm-pipeline-alerts:1 you@example.com"),
-        ("network interface", "eni-1"),
-    ],
-)
-def test_other_things_are_left_over(
-    kind: str, identifier: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert leftovers.tell([("key", "1 PendingDeletion"), (kind, identifier)], "tm-pipeline") == 1
-    assert f"LEFT OVER  {kind} {identifier}\n" in capsys.readouterr().out
+    found = [("key", "1 PendingDeletion"), (kind, identifier)]
+    assert leftovers.tell(found, "tm-pipeline") == (0 if is_expected else 1)
+    line = (
+        f"expected   {kind} {identifier}: " if is_expected else f"LEFT OVER  {kind} {identifier}\n"
+    )
+    assert line in capsys.readouterr().out
 
 
 class Answers:
@@ -81,38 +73,20 @@ def test_other_stacks_are_ignored() -> None:
     assert found("repository", {"repositories": [{"repositoryName": "tm-pipeline/load"}]})
 
 
-@pytest.mark.parametrize(
-    ("options", "environment", "region"),
-    [
-        ([], {"AWS_REGION": "eu-west-1"}, "eu-west-1"),
-        ([], {"AWS_DEFAULT_REGION": "eu-west-2"}, "eu-west-2"),
-        ([], {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-2"}, "eu-west-1"),
-        (["--region", "eu-west-3"], {"AWS_REGION": "eu-west-1"}, "eu-west-3"),
-    ],
-)
-def test_region_is_reported(
-    options: list[str],
-    environment: dict[str, str],
-    region: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    regions = []
-
-    def look(session: Any, _name: str) -> list[tuple[str, str]]:
-        regions.append(session.region_name)
-        return []
-
-    monkeypatch.setattr(leftovers, "look", look)
-
-    assert run(options, environment, monkeypatch) == 0
-    assert regions == [region]
-    assert f"Looking for tm-pipeline in {region}.\n" in capsys.readouterr().out
-
-
-def test_missing_region_is_an_error(
+def test_region_is_reported_and_required(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(leftovers, "look", lambda session, _: [("in", session.region_name)])
+    one, other = {"AWS_REGION": "eu-west-1"}, {"AWS_DEFAULT_REGION": "eu-west-2"}
+    for options, environment, region in (
+        *(([], one, "eu-west-1"), ([], other, "eu-west-2"), ([], one | other, "eu-west-1")),
+        (["--region", "eu-west-3"], one, "eu-west-3"),
+    ):
+        assert run(options, environment, monkeypatch) == 1
+        shown = capsys.readouterr().out
+        assert f"Looking for tm-pipeline in {region}.\n" in shown
+        assert f"in {region}\n" in shown
+
     with pytest.raises(SystemExit) as ended:
         run([], {"AWS_REGION": ""}, monkeypatch)
 
@@ -175,12 +149,6 @@ def test_deploying_role_and_state_do_not_belong_to_the_stack() -> None:
         assert not any(fnmatch.fnmatchcase(arn, each) for each in made)
     assert found("role", {"Roles": [{"RoleName": role} for role in roles]}) == []
     assert found("bucket", {"Buckets": [{"Name": bucket}]}) == []
-
-
-def test_stack_with_a_longer_name_is_listed() -> None:
-    """A longer stack name cannot be distinguished from a resource name."""
-    assert found("function", {"Functions": [{"FunctionName": "tm-pipeline-ci-load"}]})
-    assert "another stack whose name begins with NAME-" in leftovers.__doc__
 
 
 def test_deleted_log_backups_are_ignored() -> None:

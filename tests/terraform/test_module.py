@@ -34,6 +34,7 @@ SECRETS = {
     for function in ("migrate", "load", "api")
 }
 USERS = {"migrate": "owner", "load": "loader", "api": "reader"}
+FILES = {"name": "files"}
 VPC = {"subnet_ids": ["subnet-0a1b"], "security_group_ids": ["sg-0a1b"]}
 SECRET = {"host": "db.example.com", "name": "pipeline", "auth": "secret", "secret_arns": SECRETS}
 IAM = {
@@ -51,6 +52,12 @@ CERTIFICATE = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 SOME_KEY = CERTIFICATE.replace("CERTIFICATE", "PRIVATE KEY")
 KEY_ARN = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
+
+def given(_base: dict[str, Any] | None = None, /, **values: list[Any]) -> list[dict[str, Any]]:
+    """Return a value for each value of an attribute."""
+    return [(_base or {}) | {name: each} for name, many in values.items() for each in many]
+
+
 # The beginning of each error message, which starts with the variable's name, and invalid values.
 INVALID_VALUES: dict[str, list[Any]] = {
     "name must be 3 to 26 lower-case letters, digits and single hyphens": [
@@ -59,42 +66,38 @@ INVALID_VALUES: dict[str, list[Any]] = {
     "name must not begin with a reserved prefix": [
         *("sthree", "sthree-a", "amzn-s3-demo", "amzn-s3-demo-a", "sg-a")
     ],
-    "landing_bucket.name must be the name of a bucket": [
-        *({"name": name} for name in ("ab", "arn:aws:s3:::files", "s3://files", "files/", 64 * "a"))
-    ],
-    "landing_bucket.name must be a general purpose bucket": [
-        *({"name": f"files{end}"} for end in ("-s3alias", "--use1-az4--x-s3", ".mrap"))
-    ],
-    "landing_bucket.account_id must be the 12 digits of an AWS account": [
-        *({"name": "files", "account_id": account} for account in ("", "1234", "123456789012 "))
-    ],
-    "landing_bucket.kms_key_arn must be the ARN of a key": [
-        *({"name": "files", "kms_key_arn": arn} for arn in ("alias/data", KEY_ARN + "*"))
-    ],
-    "landing_bucket.prefixes must be 1 to 10 beginnings of keys": [
-        {"name": "files", "prefixes": prefixes}
-        for prefixes in (
+    "landing_bucket.name must be the name of a bucket": given(
+        name=["ab", "arn:aws:s3:::files", "s3://files", "files/", 64 * "a"]
+    ),
+    "landing_bucket.name must be a general purpose bucket": given(
+        name=["files-s3alias", "files--use1-az4--x-s3", "files.mrap"]
+    ),
+    "landing_bucket.account_id must be the 12 digits of an AWS account": given(
+        FILES, account_id=["", "1234", "123456789012 "]
+    ),
+    "landing_bucket.kms_key_arn must be the ARN of a key": given(
+        FILES, kms_key_arn=["alias/data", KEY_ARN + "*"]
+    ),
+    "landing_bucket.prefixes must be 1 to 10 beginnings of keys": given(
+        FILES,
+        prefixes=[
             *([], ["a*"], ["a?"], ["$${a}"], ["a\n"], [201 * "a"], [*"abcdefghijk"]),
             ["\N{KATAKANA LETTER A}/"],
-        )
-    ],
-    "landing_bucket.prefixes must have together at most 1,500 characters": [
-        {"name": "files", "prefixes": [each + 199 * "a" for each in "bcdefghi"]}
-    ],
-    "landing_bucket.prefixes contains a prefix that begins with another one": [
-        *({"name": "files", "prefixes": prefixes} for prefixes in (["", "a"], ["in/", "in/a"]))
-    ],
+        ],
+    ),
+    "landing_bucket.prefixes must have together at most 1,500 characters": given(
+        FILES, prefixes=[[each + 199 * "a" for each in "bcdefghi"]]
+    ),
+    "landing_bucket.prefixes contains a prefix that begins with another one": given(
+        FILES, prefixes=[["", "a"], ["in/", "in/a"]]
+    ),
     "alert_emails must contain email addresses": [
-        [address]
-        for address in ("nobody", "a@localhost", "a@b.c, d@e.f", "A Person <a@example.com>", "")
+        *(["nobody"], ["a@localhost"], ["a@b.c, d@e.f"], ["A Person <a@example.com>"], [""])
     ],
     "alert_on must be all, failures or failures_and_rejects": ["rejects"],
     'alert_endpoints must contain URLs such as "https://example.com/alerts"': [
-        ["http://example.com/alerts"],
         ["https://user:word@example.com/alerts"],  # pragma: allowlist secret
-        ["https://example.com/an alert"],
-        ["example.com"],
-        [""],
+        *(["http://example.com/alerts"], ["https://example.com/an alert"], ["example.com"], [""]),
     ],
     "alert_queue_arns must contain ARNs of SQS standard queues": [
         *([QUEUE_ARN + ".fifo"], [TOPIC_ARN], [QUEUE_ARN + "*"], ["alerts"])
@@ -108,122 +111,88 @@ INVALID_VALUES: dict[str, list[Any]] = {
     "base_image must be a Docker image name without a scheme": [
         *("", "python 3.13", "https://example.com/a:1")
     ],
-    "published_images.registry must be a registry host and a lower-case path": [
-        {"registry": registry}
-        for registry in (
+    "published_images.registry must be a registry host and a lower-case path": given(
+        registry=[
             *("", "tm-pipeline", "https://ghcr.io/owner/tm-pipeline", "ghcr.io/Owner/tm-pipeline"),
             *("ghcr.io/owner/tm-pipeline/", "ghcr.io/owner/tm-pipeline:0.1.0", "ghcr.io/a'b"),
-        )
-    ],
-    "published_images.digests must contain one digest": [
-        PUBLISHED | {"version": "0.1.0", "digests": digests}
-        for digests in (
-            {"load": DIGESTS["load"]},
-            DIGESTS | {"extra": DIGESTS["load"]},
-            DIGESTS | {"load": "sha256:0"},
-            DIGESTS | {"load": f"ghcr.io/owner/load@{DIGESTS['load']}"},
-        )
-    ],
-    "published_images.version and published_images.digests must be set together": [
+        ]
+    ),
+    "published_images.digests must contain one digest": given(
         PUBLISHED | {"version": "0.1.0"},
-        PUBLISHED | {"digests": DIGESTS},
-    ],
+        digests=[
+            *({"load": DIGESTS["load"]}, DIGESTS | {"extra": DIGESTS["load"]}),
+            *given(DIGESTS, load=["sha256:0", f"ghcr.io/owner/load@{DIGESTS['load']}"]),
+        ],
+    ),
+    "published_images.version and published_images.digests must be set together": given(
+        PUBLISHED, version=["0.1.0"], digests=[DIGESTS]
+    ),
     f"{ALL_IMAGES}{', '.join(FUNCTIONS[:-1])} and {FUNCTIONS[-1]}": [
-        {"load": IMAGES["load"]},
-        IMAGES | {"extra": IMAGES["load"]},
+        *({"load": IMAGES["load"]}, IMAGES | {"extra": IMAGES["load"]})
     ],
-    "image_uris must be ECR images with a digest or a tag": [
-        IMAGES | {"load": "docker.io/ci/load:latest"},
-        IMAGES | {"load": f"{REGISTRY}/ci/load"},
-    ],
-    "function_zip.bucket and function_zip.key must not be empty": [
-        ZIP | {"bucket": ""},
-        ZIP | {"key": None},
-    ],
-    "function_zip.hash must be the base64-encoded SHA-256": [ZIP | {"hash": 64 * "a"}],
-    "database.host must be only a host name": [
-        SECRET | {"host": "https://db"},
-        IAM | {"host": "db:5432"},
-    ],
-    "database.port must be a whole number from 1 to 65535": [
-        SECRET | {"port": 70000},
-        SECRET | {"port": 5432.5},
-    ],
-    "database.name must be the name of a database: 1 to 63 characters": [
-        SECRET | {"name": ""},
-        SECRET | {"name": 64 * "a"},
-    ],
-    'database.auth must be "iam" (roles that log in with an IAM token) or "secret"': [
-        SECRET | {"auth": "password"}
-    ],
+    "image_uris must be ECR images with a digest or a tag": given(
+        IMAGES, load=["docker.io/ci/load:latest", f"{REGISTRY}/ci/load"]
+    ),
+    "function_zip.bucket and function_zip.key must not be empty": given(
+        ZIP, bucket=[""], key=[None]
+    ),
+    "function_zip.hash must be the base64-encoded SHA-256": given(ZIP, hash=[64 * "a"]),
+    "database.host must be only a host name": given(SECRET, host=["https://db", "db:5432"]),
+    "database.port must be a whole number from 1 to 65535": given(SECRET, port=[70000, 5432.5]),
+    "database.name must be the name of a database: 1 to 63 characters": given(
+        SECRET, name=["", 64 * "a"]
+    ),
+    'database.auth must be "iam" (roles that log in with an IAM token) or "secret"': given(
+        SECRET, auth=["password"]
+    ),
     'database.auth = "iam" requires database.users': [
-        {"host": "db", "name": "pipeline", "auth": "iam"},
-        IAM | {"secret_arns": SECRETS},
+        *({"host": "db", "name": "pipeline", "auth": "iam"}, IAM | {"secret_arns": SECRETS})
     ],
-    'database.auth = "secret" requires database.secret_arns': [
-        SECRET | {"secret_arns": None},
-        SECRET | {"users": USERS},
-    ],
-    "database.resource_id must be an RDS resource ID": [
-        IAM | {"resource_id": "arn:aws:rds:x:cluster:y"}
-    ],
-    "database.users must name three different roles": [
-        IAM | {"users": USERS | {"load": "*"}},
-        IAM | {"users": USERS | {"load": "reader"}},
-    ],
-    "database.secret_arns must be full ARNs of Secrets Manager secrets": [
-        SECRET | {"secret_arns": SECRETS | {"api": "prod/api"}},
-        SECRET | {"secret_arns": SECRETS | {"api": "arn:aws:secretsmanager:*:*:secret:*"}},
-    ],
-    "database.vpc.subnet_ids must contain at least one subnet": [
-        IAM | {"vpc": VPC | {"subnet_ids": []}},
-        SECRET | {"vpc": VPC | {"subnet_ids": ["sg-1"]}},
-    ],
-    "database.vpc.security_group_ids must contain at least one security group": [
-        IAM | {"vpc": VPC | {"security_group_ids": []}},
-        SECRET | {"vpc": VPC | {"security_group_ids": ["subnet-1"]}},
-    ],
+    'database.auth = "secret" requires database.secret_arns': given(
+        SECRET, secret_arns=[None], users=[USERS]
+    ),
+    "database.resource_id must be an RDS resource ID": given(
+        IAM, resource_id=["arn:aws:rds:x:cluster:y"]
+    ),
+    "database.users must name three different roles": given(
+        IAM, users=given(USERS, load=["*", "reader"])
+    ),
+    "database.secret_arns must be full ARNs of Secrets Manager secrets": given(
+        SECRET, secret_arns=given(SECRETS, api=["prod/api", "arn:aws:secretsmanager:*:*:secret:*"])
+    ),
+    "database.vpc.subnet_ids must contain at least one subnet": given(
+        IAM, vpc=given(VPC, subnet_ids=[[], ["sg-1"]])
+    ),
+    "database.vpc.security_group_ids must contain at least one security group": given(
+        SECRET, vpc=given(VPC, security_group_ids=[[], ["subnet-1"]])
+    ),
     'database_ca_bundle must be PEM certificates, "-----BEGIN CERTIFICATE-----…"': [
         *("", "ca.pem", CERTIFICATE.replace("AAAA\n", ""), "-----BEGIN CERTIFICATE-----\nAAAA"),
         SOME_KEY,
     ],
     "database_ca_bundle contains a private key": [
-        SOME_KEY,
-        CERTIFICATE + SOME_KEY.replace("PRI", "RSA PRI"),
+        *(SOME_KEY, CERTIFICATE + SOME_KEY.replace("PRI", "RSA PRI"))
     ],
-    "aurora.max_capacity must be 1 to 256 ACUs, in steps of a half": [
-        {"max_capacity": most} for most in (0.5, 1.3, 256.5)
-    ],
-    "aurora.backup_days must be a whole number from 1 to 35": [
-        {"backup_days": days} for days in (0, 1.5, 36)
-    ],
+    "aurora.max_capacity must be 1 to 256 ACUs, in steps of a half": given(
+        max_capacity=[0.5, 1.3, 256.5]
+    ),
+    "aurora.backup_days must be a whole number from 1 to 35": given(backup_days=[0, 1.5, 36]),
     "api_key_value must be 20 to 128 characters long": ["short"],
     'api_key_value is set, but api_auth = "iam", the default, uses no key': ["short"],
     'api_auth must be "iam" (signed requests) or "key"': ["none"],
     "api_get_table must be the name of a table": ["", "Orders", "orders.odcs.yaml", 49 * "o"],
     "api_cors_origins must contain origins such as": [["https://reports.example.com/"], ["*"]],
-    "api_throttle.rate must be 1 to 10000 requests per second": [
-        {"rate": rate} for rate in (0, 0.5, 10001)
-    ],
-    "api_throttle.burst must be a whole number of requests from 1 to 5000": [
-        {"burst": burst} for burst in (0, 1.5, 5001)
-    ],
-    "api_web_acl.arn must be the ARN of a regional web ACL": [
-        {"arn": "guard"},
-        {"arn": "arn:aws:wafv2:us-east-1:123456789012:global/webacl/guard/1234"},
-    ],
+    "api_throttle.rate must be 1 to 10000 requests per second": given(rate=[0, 0.5, 10001]),
+    "api_throttle.burst must be a whole number of requests from 1 to 5000": given(
+        burst=[0, 1.5, 5001]
+    ),
+    "api_web_acl.arn must be the ARN of a regional web ACL": given(
+        arn=["guard", "arn:aws:wafv2:us-east-1:123456789012:global/webacl/guard/1234"]
+    ),
     "watch_schedule must be an EventBridge schedule expression": [
-        "every 15 minutes",
-        "15 minutes",
-        "rate(0 minutes)",
-        "rate(1 minutes)",
-        "rate(15 minute)",
-        "rate(1.5 hours)",
-        "rate(30 seconds)",
-        "cron(0 6 * * *)",
-        "cron(0 6 * * * *)",
-        "cron(0 6 ? * ? *)",
-        "cron(0 6 * * ? *) ",
+        *("every 15 minutes", "15 minutes", "rate(0 minutes)", "rate(1 minutes)"),
+        *("rate(15 minute)", "rate(1.5 hours)", "rate(30 seconds)", "cron(0 6 * * *)"),
+        *("cron(0 6 * * * *)", "cron(0 6 ? * ? *)", "cron(0 6 * * ? *) "),
     ],
     "staging_retention_days must be a whole number, at least 1, or null": [0, 1.5],
     "log_retention_days must be a retention period that CloudWatch supports": [0, 31],
@@ -232,12 +201,8 @@ INVALID_VALUES: dict[str, list[Any]] = {
         *("alias/data", KEY_ARN.replace("key/", "alias/"), KEY_ARN + "*", "1234abcd")
     ],
     "tags must contain at most 46 tags, with keys of 1 to 128": [
-        {"aws:team": "data"},
-        {"": "data"},
-        {"Team": 257 * "a"},
-        {129 * "a": "data"},
-        {"Team": "data!"},
-        {str(number): "" for number in range(47)},
+        *({"aws:team": "data"}, {"": "data"}, {129 * "a": "data"}, {"Team": "data!"}),
+        *({"Team": 257 * "a"}, {str(number): "" for number in range(47)}),
     ],
 }
 # The expected message of each invalid combination of variables, including those above.
@@ -248,11 +213,8 @@ INVALID: list[tuple[str, dict[str, Any]]] = [
         for value in values
     ),
     *(
-        (
-            "api_key_value must be 20 to 128 characters long",
-            {"api_auth": "key", "api_key_value": length * "a"},
-        )
-        for length in (19, 129)
+        ("api_key_value must be 20 to 128 characters long", each)
+        for each in given({"api_auth": "key"}, api_key_value=[19 * "a", 129 * "a"])
     ),
     ("function_zip and image_uris exclude each other", {"image_uris": IMAGES, "function_zip": ZIP}),
     (
@@ -260,11 +222,8 @@ INVALID: list[tuple[str, dict[str, Any]]] = [
         {"published_images": PUBLISHED, "architecture": "arm64"},
     ),
     *(
-        (
-            "published_images, image_uris and function_zip exclude each other",
-            {"published_images": PUBLISHED, **other},
-        )
-        for other in ({"image_uris": IMAGES}, {"function_zip": ZIP})
+        ("published_images, image_uris and function_zip exclude each other", each)
+        for each in given({"published_images": PUBLISHED}, image_uris=[IMAGES], function_zip=[ZIP])
     ),
     (
         "aurora configures the database that the module creates, but database is set",
@@ -272,17 +231,15 @@ INVALID: list[tuple[str, dict[str, Any]]] = [
     ),
 ]
 VALID: list[dict[str, Any]] = [
-    {"name": "abc"},
-    {"name": "a-1-" + 22 * "b"},
-    *({"name": name} for name in ("sthrees-1", "amzn-s3", "sga", "a-sg-1")),
+    *given(name=["abc", "a-1-" + 22 * "b", "sthrees-1", "amzn-s3", "sga", "a-sg-1"]),
     {"landing_bucket": {"name": "my.files-1", "kms_key_arn": KEY_ARN}},
     {"landing_bucket": {"name": "files", "account_id": "210987654321", "prefixes": ["in/", "ö/"]}},
     {"alert_emails": ["data-team@example.com", "o'hara+alerts@mail.example.co.uk"]},
-    *({"alert_on": which} for which in ("all", "failures", "failures_and_rejects")),
+    *given(alert_on=["all", "failures", "failures_and_rejects"]),
     {"alert_endpoints": ["https://example.com", "https://example.com:8443/a?key=b"]},
     {"alert_queue_arns": [QUEUE_ARN], "alarm_topic_arn": TOPIC_ARN},
     {"alarm_topic_arn": TOPIC_ARN.replace("aws", "aws-us-gov")},
-    *({"reject_rate_percent": rate} for rate in (0, 99.9)),
+    *given(reject_rate_percent=[0, 99.9], max_concurrency=[1, 100]),
     {"base_image": "public.ecr.aws/lambda/python:3.13@sha256:" + 64 * "0"},
     {"base_image": "localhost:5000/lambda-python"},
     {"image_uris": IMAGES | {"load": f"{REGISTRY}.cn/ci/load:v1"}},
@@ -292,17 +249,9 @@ VALID: list[dict[str, Any]] = [
     {"database": SECRET | {"port": 65535, "vpc": VPC}},
     {"database_ca_bundle": "# Ours\n" + 2 * CERTIFICATE.replace("\n", "\r\n")},
     {"aurora": {"max_capacity": 1.5, "backup_days": 35}},
-    *({"api_auth": "key", "api_key_value": length * "a"} for length in (20, 128)),
-    *(
-        {"watch_schedule": schedule}
-        for schedule in (
-            "rate(1 minute)",
-            "rate(10 hours)",
-            "cron(0/15 6-18 ? * MON-FRI *)",
-            "cron(0 6 L * ? 2030,2031)",
-        )
-    ),
-    *({"max_concurrency": most} for most in (1, 100)),
+    *given({"api_auth": "key"}, api_key_value=[20 * "a", 128 * "a"]),
+    *given(watch_schedule=["rate(1 minute)", "rate(10 hours)", "cron(0 6 L * ? 2030,2031)"]),
+    {"watch_schedule": "cron(0/15 6-18 ? * MON-FRI *)"},
     {"staging_retention_days": 1, "kms_key_arn": KEY_ARN},
     {"kms_key_arn": KEY_ARN.replace("aws", "aws-us-gov").replace("key/", "key/mrk-")},
     {"tags": {"Cost centre": "Ä/1+2=3:@_.-", "Empty": ""}},

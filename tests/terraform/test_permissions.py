@@ -118,15 +118,13 @@ def to(service: str, action: str, **condition: object) -> dict[str, Any]:
     [
         ({"Action": ["s3:GetObject", "s3:Put*"]}, "s3:Put* is a wildcard"),
         ({"NotAction": "s3:GetObject"}, "it has a Not element"),
-        ({"Action": "s3:GetObject", "Principal": "*"}, "it allows everybody"),
-        ({"Action": "s3:GetObject", "Principal": {"AWS": "*"}}, "it allows everybody"),
-        (
-            {
-                "Action": "s3:GetObject",
-                "Principal": "*",
-                "Condition": {"ArnEquals": {"aws:PrincipalArn": "arn:aws:iam::1:role/*"}},
-            },
-            "it allows everybody",
+        *(
+            ({"Action": "s3:GetObject"} | more, "it allows everybody")
+            for more in (
+                {"Principal": "*"},
+                {"Principal": {"AWS": "*"}},
+                {"Principal": "*", "Condition": {"ArnEquals": {"aws:PrincipalArn": "arn:*"}}},
+            )
         ),
         (
             {"Action": "s3:GetObject", "Principal": {"Federated": "x"}},
@@ -136,17 +134,15 @@ def to(service: str, action: str, **condition: object) -> dict[str, Any]:
             to("lambda", "sts:AssumeRole", StringEquals={"aws:SourceAccount": "1"}),
             "lambda.amazonaws.com may act for any account",
         ),
-        (
-            to("s3", "lambda:InvokeFunction", ArnLike={"aws:SourceArn": "arn:aws:s3:::landing"}),
-            "s3.amazonaws.com may act for any account",
-        ),
-        (
-            to(
-                "events",
-                "lambda:InvokeFunction",
-                ArnLike={"aws:SourceArn": [f"arn:aws:events:x:{ACCOUNT}:rule/y", "arn:*"]},
-            ),
-            "events.amazonaws.com may act for any account",
+        *(
+            (
+                to(service, "lambda:InvokeFunction", ArnLike={"aws:SourceArn": sources}),
+                f"{service}.amazonaws.com may act for any account",
+            )
+            for service, sources in {
+                "s3": ["arn:aws:s3:::landing"],
+                "events": [f"arn:aws:events:x:{ACCOUNT}:rule/y", "arn:*"],
+            }.items()
         ),
         (
             to("lambda", "ecr:BatchGetImage", StringEquals={"aws:SourceAccount": ACCOUNT}),

@@ -165,6 +165,8 @@ def test_every_taggable_resource_has_the_tags(resources: list[Resource]) -> None
         each.type for each in taggable
     }
     assert without_a_tag(resources) == []
+    objects = [each.values["tags"] for each in resources if each.type == "aws_s3_object"]
+    assert all(tags == OWN_TAGS for tags in objects)
     bare = [replace(each, values={}) for each in taggable]
     assert without_a_tag(bare) == [each.address for each in taggable]
 
@@ -200,13 +202,6 @@ def test_sftp_example_has_a_server_only_if_it_is_enabled(module: Path) -> None:
         ("s3:PutObject", f"{bucket}/sftp/acme/*"),
         ("s3:ListBucket", bucket),
     ]
-
-
-def test_objects_have_only_the_tags_of_the_module(resources: list[Resource]) -> None:
-    objects = [each for each in resources if each.type == "aws_s3_object"]
-
-    assert objects
-    assert all(each.values["tags"] == OWN_TAGS for each in objects)
 
 
 def test_every_name_contains_the_name_of_the_stack(resources: list[Resource]) -> None:

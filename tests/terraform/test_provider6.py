@@ -32,74 +32,63 @@ KNOWN = {
     },
 }
 
-# A configuration, and Terraform's messages with 5.100 and with 6.x.
-PLANTED: dict[str, tuple[str, set[str], set[str]]] = {
+
+def resource(kind: str, *lines: str) -> str:
+    return "\n".join([f'resource "{kind}" "a" {{', *lines, "}"])
+
+
+VERSIONING = ('bucket = "a"', 'versioning_configuration { status = "Enabled" }')
+# A configuration, and Terraform's messages with 5.100 and, if they differ, with 6.x.
+PLANTED: dict[str, tuple[str, *tuple[set[str], ...]]] = {
     "removed_argument": (
-        'resource "aws_api_gateway_deployment" "a" {\n'
-        '  rest_api_id = "a"\n'
-        '  stage_name = "Prod"\n'
-        "}",
+        resource("aws_api_gateway_deployment", 'rest_api_id = "a"', 'stage_name = "Prod"'),
         {"aws_api_gateway_deployment.stage_name is deprecated."},
         {"Unsupported argument"},
     ),
     "removed_block": (
-        'resource "aws_api_gateway_deployment" "a" {\n  rest_api_id = "a"\n  canary_settings {}\n}',
+        resource("aws_api_gateway_deployment", 'rest_api_id = "a"', "canary_settings {}"),
         {"aws_api_gateway_deployment.canary_settings is deprecated."},
         {"Unsupported block type"},
     ),
     "removed_attribute": (
-        'resource "aws_api_gateway_deployment" "a" { rest_api_id = "a" }\n'
-        'output "a" { value = aws_api_gateway_deployment.a.invoke_url }',
+        resource("aws_api_gateway_deployment", 'rest_api_id = "a"')
+        + '\noutput "a" { value = aws_api_gateway_deployment.a.invoke_url }',
         {"Deprecated attribute"},
         {"Unsupported attribute"},
     ),
     "new_argument": (
-        'resource "aws_sns_topic" "a" { region = "eu-central-1" }',
+        resource("aws_sns_topic", 'region = "eu-central-1"'),
         {"Unsupported argument"},
         set(),
     ),
     "newly_optional_argument": (
-        'resource "aws_dynamodb_table" "a" {\n'
-        '  name = "a"\n'
-        "  global_secondary_index {\n"
-        '    name = "a"\n'
-        '    projection_type = "ALL"\n'
-        "  }\n"
-        "}",
+        resource(
+            *("aws_dynamodb_table", 'name = "a"', "global_secondary_index {"),
+            *('name = "a"', 'projection_type = "ALL"', "}"),
+        ),
         {"Missing required argument"},
         set(),
     ),
     "newly_deprecated_argument": (
-        'resource "aws_s3_bucket_versioning" "a" {\n'
-        '  bucket = "a"\n'
-        '  expected_bucket_owner = "123456789012"\n'
-        '  versioning_configuration { status = "Enabled" }\n'
-        "}",
+        resource("aws_s3_bucket_versioning", 'expected_bucket_owner = "1"', *VERSIONING),
         set(),
         {"aws_s3_bucket_versioning.expected_bucket_owner is deprecated."},
-    ),
-    "deprecated_block": (
-        'resource "aws_s3_bucket" "a" {\n  versioning {}\n}',
-        {"aws_s3_bucket.versioning is deprecated."},
-        {"aws_s3_bucket.versioning is deprecated."},
     ),
     "newly_deprecated_attribute": (
         'data "aws_region" "a" {}\noutput "a" { value = data.aws_region.a.name }',
         set(),
         {"Deprecated attribute"},
     ),
+    "deprecated_block": (
+        resource("aws_s3_bucket", "versioning {}"),
+        {"aws_s3_bucket.versioning is deprecated."},
+    ),
     "too_many_blocks": (
-        'resource "aws_s3_bucket_versioning" "a" {\n'
-        '  bucket = "a"\n'
-        '  versioning_configuration { status = "Enabled" }\n'
-        '  versioning_configuration { status = "Enabled" }\n'
-        "}",
-        {"Too many versioning_configuration blocks"},
+        resource("aws_s3_bucket_versioning", *VERSIONING, VERSIONING[1]),
         {"Too many versioning_configuration blocks"},
     ),
     "result_as_argument": (
-        'resource "aws_sns_topic" "a" { arn = "arn:aws:sns:eu-central-1:123456789012:a" }',
-        {"aws_sns_topic.arn is a result and takes no value."},
+        resource("aws_sns_topic", 'arn = "arn:aws:sns:eu-central-1:123456789012:a"'),
         {"aws_sns_topic.arn is a result and takes no value."},
     ),
 }
@@ -192,6 +181,5 @@ def test_validation_finds_planted_errors(
     found: dict[str, set[str]] = {name: set() for name in PLANTED}
     for each in validate(tool, tmp_path):
         found[Path(each["range"]["filename"]).parent.name].add(each["summary"])
-    assert found == {
-        name: new if version == "6.x" else old for name, (_, old, new) in PLANTED.items()
-    }
+    which = -1 if version == "6.x" else 1
+    assert found == {name: planted[which] for name, planted in PLANTED.items()}

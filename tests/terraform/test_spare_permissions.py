@@ -467,18 +467,6 @@ WORKS: dict[str, Callable[[Function], contextlib.AbstractContextManager[Work]]] 
 QUICK = {"api", "migrate"}
 
 
-@pytest.fixture
-def unnotified(pipeline: Pipeline) -> Iterator[None]:
-    """Disable the notifications of the landing bucket."""
-    s3 = client(pipeline, "s3")
-    bucket = pipeline.outputs["landing_bucket"]
-    configuration = s3.get_bucket_notification_configuration(Bucket=bucket)
-    configuration.pop("ResponseMetadata")
-    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
-    yield
-    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration)
-
-
 def failure(function: Function, permissions: list[Permission], work: Work) -> str | None:
     """Return the error of the work with these permissions, or None."""
     with function.allowed(permissions):

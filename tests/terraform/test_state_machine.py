@@ -86,9 +86,6 @@ def test_every_state_is_reachable(machine: dict[str, Any], states: dict[str, Any
         waiting |= successors(states[name]) - reached
     assert reached == set(states)
     assert {name for name in states if not successors(states[name])} == ENDS
-
-
-def test_query_language_is_jsonata(machine: dict[str, Any]) -> None:
     assert machine["QueryLanguage"] == "JSONata"
 
 

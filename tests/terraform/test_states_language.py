@@ -33,37 +33,32 @@ def task(**changes: Any) -> Plant:
     return lambda states: states["Load"].update(changes)
 
 
+TOO_SHORT = "Load.Retry: MaxDelaySeconds must be an integer greater than IntervalSeconds"
+NOT_LAST = "States.ALL must be alone and last, because nothing after it is evaluated"
 # Errors that each checker must find; for ours with its message.
 OURS: dict[str, tuple[Plant, str]] = {
     "decreasing waits": (retrier(0, BackoffRate=0.5), "Load.Retry: BackoffRate must be at least 1"),
-    "maximum wait of 0": (
-        retrier(1, MaxDelaySeconds=0),
-        "Load.Retry: MaxDelaySeconds must be an integer greater than IntervalSeconds",
-    ),
-    "maximum wait below the first": (
-        retrier(0, MaxDelaySeconds=10),
-        "Load.Retry: MaxDelaySeconds must be an integer greater than IntervalSeconds",
-    ),
+    "maximum wait of 0": (retrier(1, MaxDelaySeconds=0), TOO_SHORT),
+    "maximum wait below the first": (retrier(0, MaxDelaySeconds=10), TOO_SHORT),
     "unknown jitter": (
         retrier(1, JitterStrategy="HALF"),
         "Load.Retry: JitterStrategy must be FULL or NONE",
     ),
     "States.ALL before another retrier": (
         retrier(0, ErrorEquals=["States.ALL"]),
-        "Load.Retry: States.ALL must be alone and last, because nothing after it is evaluated",
+        f"Load.Retry: {NOT_LAST}",
     ),
     "States.ALL with another error": (
         retrier(2, ErrorEquals=["States.ALL", "Sandbox.Timedout"]),
-        "Load.Retry: States.ALL must be alone and last, because nothing after it is evaluated",
+        f"Load.Retry: {NOT_LAST}",
     ),
     "States.ALL before another catcher": (
         task(
             Catch=[
-                {"ErrorEquals": ["States.ALL"], "Next": "Refused"},
-                {"ErrorEquals": ["States.Timeout"], "Next": "Halted"},
+                {"ErrorEquals": [f"States.{each}"], "Next": "Halted"} for each in ("ALL", "Timeout")
             ]
         ),
-        "Load.Catch: States.ALL must be alone and last, because nothing after it is evaluated",
+        f"Load.Catch: {NOT_LAST}",
     ),
     "unknown function": (
         task(Output="{% $merges([$states.input, {'load': $states.result.Payload}]) %}"),
@@ -85,14 +80,16 @@ OURS: dict[str, tuple[Plant, str]] = {
         task(Output="{% $states.errorOutput %}"),
         "Load.Output: $states.errorOutput does not exist here",
     ),
-    "misspelt resource": (
-        task(Resource="arn:aws:states:::lambda:invok"),
-        "Load.Resource: arn:aws:states:::lambda:invok is not one of lambda:invoke",
-    ),
-    "misspelt service": (
-        task(Resource="arn:aws:state:::lambda:invoke"),
-        "Load.Resource: arn:aws:state:::lambda:invoke is not one of lambda:invoke",
-    ),
+    **{
+        f"misspelt {what}": (
+            task(Resource=resource),
+            f"Load.Resource: {resource} is not one of lambda:invoke",
+        )
+        for what, resource in {
+            "resource": "arn:aws:states:::lambda:invok",
+            "service": "arn:aws:state:::lambda:invoke",
+        }.items()
+    },
 }
 THEIRS: dict[str, Plant] = {
     "unknown next state": task(Next="LoadsVerdict"),
