@@ -15,7 +15,8 @@ from functions.api.view import View
 from functions.migrate import ddl
 from functions.migrate.changes import Definition, compare
 from shared import odcs
-from shared.contract import Column, Contract
+from shared.column import Column
+from shared.contract import Contract
 from shared.model import Model
 from shared.text import bounded, listed, quoted
 

@@ -266,9 +266,8 @@ def contract(
         typer.Option(
             "--out",
             metavar="DIR",
-            exists=True,
             file_okay=False,
-            help="Write <table>.odcs.yaml to this folder. Default: print it.",
+            help="Write <table>.odcs.yaml to this folder, and create it. Default: print it.",
         ),
     ] = None,
     contracts: ContractsFolder = None,

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shared.contract import MAX_ROW_BYTES, Column, Contract
+from shared.column import Column
+from shared.contract import MAX_ROW_BYTES, Contract
 
 _INDEX_ENTRY = 2_704
 _POINTER = 18  # bytes that a value takes in its row after it was moved out; shorter values stay

@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 
 from cli.errors import CommandError
 from cli.values import Flaw, Values
-from shared.contract import Contract, Required, UniqueRows
+from shared.contract import Contract
 from shared.dialect import Dialect
+from shared.quality import Required, UniqueRows
 
 SHARE = 20
 """Minimum number of good rows per bad row; `max_rejected_percent` of the contract can raise it.
@@ -280,7 +281,7 @@ def _line(cells: Iterable[str], contract: Contract) -> str:
             return contract.dialect.record(cells) + _line_end(contract)
         case "jsonLines":
             values = {
-                column.name: None if text in contract.null_tokens(column) else text
+                column.name: None if text in contract.missing(column) else text
                 for column, text in zip(contract.columns, cells, strict=True)
             }
             return json.dumps(values, ensure_ascii=False) + _line_end(contract)

@@ -17,14 +17,14 @@ from zoneinfo import ZoneInfo
 import babel.dates
 
 from shared import regex
-from shared.columns import comparable
-from shared.contract import (
+from shared.column import Column
+from shared.column_types import comparable
+from shared.contract import Contract
+from shared.formats import Format, Reading
+from shared.quality import (
     Allowed,
     AnyRule,
     Bound,
-    Column,
-    Contract,
-    Format,
     Length,
     NotInFuture,
     Pattern,
@@ -32,7 +32,6 @@ from shared.contract import (
     Required,
     Unique,
 )
-from shared.formats import Reading
 
 _MANY = 1_000
 _WORDS = ("tm-smoke-", "smoke", "s", "")
@@ -80,14 +79,14 @@ class Values:
     @property
     def missing(self) -> str | None:
         """A text that stands for a missing value, or None."""
-        tokens = self.contract.null_tokens(self.column)
+        tokens = self.contract.missing(self.column)
         if self.column.quoted_empty == "text" and len(self.contract.columns) == 1:
             tokens = tuple(filter(None, tokens))  # an empty value alone in its row needs quotes
         return next(filter(self._is_seen, tokens), None)
 
     def is_missing(self, text: str) -> bool:
         """Return whether a text stands for a missing value."""
-        return self._read(text) in self.contract.null_tokens(self.column)
+        return self._read(text) in self.contract.missing(self.column)
 
     def good(self) -> Iterator[str]:
         """Yield different texts that break no rule, not even one that only warns."""

@@ -205,6 +205,11 @@ def _member(file: "_Archive", glob: str | None) -> _Opened | Refusal:
         for each in archive.infolist()
         if not each.filename.endswith("/") and not each.filename.startswith(_NO_FILES)
     ]
+    if min((each.header_offset for each in archive.infolist()), default=0) > 0:
+        return Refusal(
+            "the ZIP archive begins with files that its list of files lacks, e.g. because it was "
+            "appended to another archive: create it again"
+        )
     if any(each.filename == _OFFICE for each in members):
         return Refusal(
             "the file is an Excel workbook or another Office document: save the sheet as CSV"
@@ -212,7 +217,9 @@ def _member(file: "_Archive", glob: str | None) -> _Opened | Refusal:
     chosen = [each for each in members if glob is None or fnmatch.fnmatchcase(each.filename, glob)]
     if len(chosen) != 1:
         names = f"the files {listed([quoted(each.filename) for each in members])}"
-        advice = "send exactly one file in it, or select one by member in the contract"
+        advice = (
+            'send exactly one file in it, or set compression: { member: "*.csv" } in the contract'
+        )
         if glob is not None:
             advice = f"the contract's member {quoted(glob)} selects {len(chosen)} of them, not one"
         return Refusal(f"the ZIP archive has {names if members else 'no file'}: {advice}")

@@ -6,51 +6,37 @@ docs/contracts.md describes each property for authors of contracts.
 
 import codecs
 import datetime as dt
-import functools
-import itertools
 import re
-import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Self, get_args
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Annotated, Literal, Self, get_args
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from shared import landing_key, regex, undecodable
-from shared.columns import (
-    MAX_DIGITS,
-    TYPES,
-    ColumnType,
-    Kind,
-    Limits,
-    LogicalType,
-    RuleKind,
-    comparable,
-    stored,
-)
+from shared import landing_key, undecodable
+from shared.column import Column
+from shared.column_types import TYPES
 from shared.compression import Compression
 from shared.control_totals import ROWS, group_problems
 from shared.dialect import Dialect
 from shared.file_types import FileFormat
-from shared.formats import MICROSECOND_DIGITS, Described, Reading, readings
 from shared.key_pattern import KEY, KeyPattern
 from shared.manifest import Manifest
-from shared.model import Model, Problems
-from shared.text import bounded, listed, quoted
+from shared.model import Description, Model, Problems, Zone
+from shared.naming import (
+    OWN_COLUMNS,
+    OWN_RELATIONS,
+    SYSTEM_COLUMNS,
+    Identifier,
+    folded,
+    repeated,
+)
+from shared.quality import Check, RowCount, UniqueRows
+from shared.text import listed, quoted
 from shared.undecodable import EncodingErrors
 
-OWN_RELATIONS = {
-    *("source", "source_id_seq", "source_pkey", "source_source_key_key"),
-    *("schema_version", "schema_version_id_seq", "schema_version_pkey"),
-    *("replacement", "replacement_pkey"),
-}
-"""The pipeline's tables, indexes and sequences, which share one namespace in PostgreSQL."""
-OWN_COLUMNS = {"id", "line", "source_id", "source_line"}
-SYSTEM_COLUMNS = {"cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"}
-"""Columns of every PostgreSQL table. https://www.postgresql.org/docs/17/ddl-system-columns.html"""
 _LOOKUP_PARAMETERS = {"by", "cursor", "from", "limit", "order", "prefix", "to"}
 """Query parameters of the API. The name of the key column is one too (`/get?<key>=`)."""
 _GROUP_PARAMETERS = _LOOKUP_PARAMETERS | {"key", "day", "month", "week"}
@@ -62,76 +48,6 @@ _SUMMARY_FIELDS = {"group", "rows"}
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 _WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
-Severity = Literal["error", "warning"]
-NumberStyle = Literal["exponent", "omittedZero", "parentheses", "trailingMinus", "integralDecimal"]
-_GROUP_CHARS = (",", ".", "'", " ")
-"""The usual separators of groups, which the reason of a rejected number advises."""
-_NUMERIC: tuple[Kind, ...] = ("integer", "number", "float")
-_OPTIONS_OF: dict[str, tuple[Kind, ...]] = {
-    "quoted_empty": ("string",),
-    "ignore_case": ("boolean",),
-    **dict.fromkeys(("group_char", "bare_number", "number_styles"), _NUMERIC),
-}
-"""The types that each option of a column is for; the others are for all types."""
-
-
-Bound = Decimal | dt.date | dt.datetime | dt.time
-"""A bound of a rule."""
-_EXAMPLES: dict[type, str] = dict(
-    zip(
-        get_args(Bound),
-        ("24", '"2020-01-31"', '"2020-01-31T12:00:00Z"', '"08:30"'),
-        strict=True,
-    )
-)
-"""Bounds as contracts write them, by type, to advise."""
-
-
-def _bound(value: object) -> object:
-    # Parsed here because pydantic would also read a timestamp at midnight as a date.
-    try:
-        match value:
-            case str() if re.fullmatch("[0-9]{2}:[0-9:.]+", value):
-                return dt.time.fromisoformat(value)
-            case str() if re.match("[0-9]{4}-", value):
-                is_day = len(value) == len("2020-01-31")
-                return dt.date.fromisoformat(value) if is_day else dt.datetime.fromisoformat(value)
-            case str() | int() | float() if not isinstance(value, bool):
-                number = Decimal(str(value))
-                if number.is_finite():
-                    return number
-            case Decimal() | dt.date() | dt.time():
-                return value
-    except (ValueError, ArithmeticError):
-        pass
-    raise ValueError(
-        f"{quoted(str(value))} is not a valid bound: write e.g. {' or '.join(_EXAMPLES.values())}"
-    )
-
-
-def _check_limits(value: Bound) -> Bound:
-    # Arrow compares values within these limits exactly.
-    if isinstance(value, Decimal):
-        exponent = value.as_tuple().exponent
-        if value.adjusted() >= MAX_DIGITS or int(exponent) < -MAX_DIGITS:
-            raise ValueError(
-                f"{quoted(str(value))} has more than {MAX_DIGITS} digits before or after the "
-                "decimal point: write fewer"
-            )
-        return Decimal(int(value)) if int(exponent) > 0 else value
-    if isinstance(value, dt.datetime):
-        try:
-            value.astimezone(dt.UTC)
-        except OverflowError as error:
-            raise ValueError(
-                f"{value} is outside the calendar (years 1 to 9999) in UTC: correct it"
-            ) from error
-    return value
-
-
-Value = Annotated[Bound, BeforeValidator(_bound), AfterValidator(_check_limits)]
-
-
 # https://www.postgresql.org/docs/17/limits.html
 MAX_COLUMNS = 1_600 - len({"id", "source_id", "source_line"})
 _MAX_INDEX_COLUMNS = 32
@@ -143,8 +59,6 @@ https://www.postgresql.org/docs/17/storage-page-layout.html
 _ROW_HEADER_BYTES = 24
 _OWN_BYTES = 8 + 4 + 4  # id, source_id, source_line
 
-_MAX_CHARACTERS = 2**31 - 1  # maximum length that Arrow can count
-
 _UNSUPPORTED_ENCODINGS = {
     *("charmap", "idna", "mbcs", "oem", "palmos", "punycode"),
     *("raw-unicode-escape", "raw_unicode_escape", "undefined", "unicode-escape", "unicode_escape"),
@@ -153,36 +67,6 @@ _UNSUPPORTED_ENCODINGS = {
 
 https://docs.python.org/3/library/codecs.html#python-specific-encodings
 """
-
-
-def repeated(names: Iterable[str]) -> list[str]:
-    """Return the names that occur more than once, sorted."""
-    return sorted(name for name, count in Counter(names).items() if count > 1)
-
-
-def folded(name: str) -> str:
-    """Return a name without white space at its ends and differences of case, in the form NFC."""
-    return unicodedata.normalize("NFC", name.strip().casefold())
-
-
-def _identifier(name: str) -> str:
-    # The names become part of DDL statements, which take no parameters.
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name):
-        raise ValueError(
-            f"{quoted(name)} is not a plain lower-case PostgreSQL identifier: use up to 63 letters "
-            "a to z, digits and underscores, and begin with a letter"
-        )
-    return name
-
-
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, OSError, ValueError) as error:  # "Europe" is a folder of zones
-        raise ValueError(
-            f"{quoted(name)} is not a time zone: use an IANA name, e.g. Europe/Berlin"
-        ) from error
-    return name
 
 
 def _table(name: str) -> str:
@@ -205,434 +89,6 @@ def _encoding(name: str) -> str:
             f"{quoted(name)} is not a text encoding of Python: use e.g. utf-8, utf-16 or cp1252"
         )
     return name
-
-
-def _order_problems(minimum: Any, maximum: Any) -> Iterator[str]:
-    if minimum is not None and maximum is not None and minimum > maximum:
-        yield f"the minimum {minimum} is greater than the maximum {maximum}: correct these bounds"
-
-
-Identifier = Annotated[str, AfterValidator(_identifier)]
-Description = Annotated[str, AfterValidator(functools.partial(bounded, limit=1_000))]
-"""Description of a table or column for readers, cut after 1,000 characters."""
-Zone = Annotated[str, AfterValidator(_zone)]
-
-
-class Format(Model):
-    """Format of a date, timestamp or time of day.
-
-    `pattern` is one of Java's `DateTimeFormatter`, or `iso8601`, `epochSeconds` or `epochMillis`.
-    `locale` is the language of names. `timezone` overrides the time zone of the column. `pivot` is
-    the first of the hundred years that `yy` means. `beyond_microseconds` says what happens to a
-    text whose fraction has further digits that are not zero.
-    """
-
-    pattern: str = Field(max_length=200)
-    locale: str = Field(default="en", max_length=50)
-    timezone: Zone | None = None
-    pivot: int | None = Field(default=None, ge=1, le=9_900)
-    beyond_microseconds: Literal["reject", "truncate"] | None = None
-
-    def readings(self, described: Described) -> tuple[Reading, ...]:
-        """Return the ways to read a text; raise ValueError if they do not describe what they must.
-
-        A reading is one choice of optional sections.
-        """
-        return readings(self.pattern, self.locale, described)
-
-    def problems(self, described: Described) -> Iterator[str]:
-        """Yield why the format does not describe what it must, or has properties without effect."""
-        try:
-            found = self.readings(described)
-        except ValueError as error:
-            yield str(error)
-            return
-        form = f"format {quoted(self.pattern)}"
-        if self.timezone is not None and described != "instants":
-            yield f"{form} has no time zone: remove 'timezone'"
-        elif self.timezone is not None and all(each.is_absolute for each in found):
-            yield f"{form} reads the time zone from the text: remove 'timezone'"
-        if self.pivot is not None and not any("year_of_century" in each.groups for each in found):
-            yield f"{form} has no yy: remove 'pivot'"
-        if self.beyond_microseconds is not None and not any(
-            each.fraction_digits > MICROSECOND_DIGITS for each in found
-        ):
-            yield (
-                f"{form} has no fraction of more than {MICROSECOND_DIGITS} digits: remove "
-                "'beyondMicroseconds'"
-            )
-
-
-class Threshold(Model):
-    """Number of rows that may fail a rule before the file halts, even without hard testing.
-
-    The failing rows, or their percentage of all rows read, must be less than `limit`. They may
-    equal it if the threshold is `inclusive`.
-    """
-
-    limit: Decimal
-    unit: Literal["rows", "percent"] = "rows"
-    inclusive: bool = False
-
-    def is_met(self, failed: int, rows: int) -> bool:
-        """Return whether `failed` of `rows` rows may fail."""
-        share = Decimal(failed) if self.unit == "rows" else Decimal(100 * failed) / max(rows, 1)
-        return share <= self.limit if self.inclusive else share < self.limit
-
-    @model_validator(mode="after")
-    def _can_be_met(self) -> Self:
-        if not self.is_met(0, 1):
-            raise ValueError(
-                f"the limit of {self} halts every file: write mustBe: 0 or a higher limit"
-            )
-        return self
-
-    def __str__(self) -> str:
-        bound = "at most" if self.inclusive else "fewer than"
-        return f"{bound} {self.limit:f}{'%' if self.unit == 'percent' else ' rows'}"
-
-
-class Check(Model):
-    """Check of each row; reports and rejected rows refer to it by `name`."""
-
-    name: str
-    severity: Severity = "error"
-    threshold: Threshold | None = None
-
-
-class Rule(Check):
-    """Check of a value of one column."""
-
-    kind: RuleKind
-
-
-class Required(Rule):
-    """The value must not be missing."""
-
-    kind: Literal["required"] = "required"
-
-
-class Length(Rule):
-    """The text must have this many characters; None means no bound."""
-
-    kind: Literal["length"] = "length"
-    minimum: int | None = Field(default=None, ge=0, le=_MAX_CHARACTERS)
-    maximum: int | None = Field(default=None, ge=0, le=_MAX_CHARACTERS)
-
-    @model_validator(mode="after")
-    def _can_be_met(self) -> Self:
-        Problems.check(_order_problems(self.minimum, self.maximum))
-        return self
-
-
-class Range(Rule):
-    """The value must be within two inclusive bounds; None means no bound."""
-
-    kind: Literal["range"] = "range"
-    minimum: Value | None = None
-    maximum: Value | None = None
-
-
-class Pattern(Rule):
-    """The whole text must match a regular expression, in RE2's syntax."""
-
-    kind: Literal["pattern"] = "pattern"
-    regex: Annotated[str, Field(max_length=10_000), AfterValidator(regex.checked)]
-
-
-class Allowed(Rule):
-    """The text must be one of `values`."""
-
-    kind: Literal["allowed"] = "allowed"
-    values: tuple[str, ...] = Field(min_length=1)
-
-
-class Unique(Rule):
-    """No earlier row of the file may have the same value."""
-
-    kind: Literal["unique"] = "unique"
-
-
-class NotInFuture(Rule):
-    """The date or timestamp must not be later than the time of the test."""
-
-    kind: Literal["not_in_future"] = "not_in_future"
-
-
-AnyRule = Annotated[
-    Required | Length | Range | Pattern | Allowed | Unique | NotInFuture,
-    Field(discriminator="kind"),
-]
-
-
-class UniqueRows(Check):
-    """No earlier row of the file may have the same values in all `columns`.
-
-    As in SQL, a row with a missing value in one of them is not checked.
-    """
-
-    columns: tuple[str, ...] = Field(min_length=1)
-
-    @property
-    def of(self) -> str:
-        """The columns, as reports and rejected rows show them."""
-        return listed(self.columns)
-
-
-class RowCount(Model):
-    """Number of rows that a file must have, within two inclusive bounds; otherwise it halts."""
-
-    name: str
-    minimum: int | None = Field(default=None, ge=0)
-    maximum: int | None = Field(default=None, ge=0)
-
-    @model_validator(mode="after")
-    def _can_be_met(self) -> Self:
-        Problems.check(_order_problems(self.minimum, self.maximum))
-        return self
-
-    def is_met(self, rows: int) -> bool:
-        """Return whether a file may have `rows` rows."""
-        return (self.minimum or 0) <= rows and (self.maximum is None or rows <= self.maximum)
-
-    def __str__(self) -> str:
-        match self.minimum, self.maximum:
-            case None, maximum:
-                return f"at most {maximum}"
-            case minimum, None:
-                return f"at least {minimum}"
-            case minimum, maximum:
-                return f"{minimum} to {maximum}"
-
-
-class Column(Model):
-    """Column with the name `name` in the file's header and `physical_name` in PostgreSQL.
-
-    Attributes:
-        aliases: further names in the header.
-        optional: a file may lack the column; its values are then missing.
-        null_tokens: the texts of a missing value. None: those of the dialect.
-        quoted_empty: what an empty value in quotes is, if an empty value without is missing.
-        trim: white space around a value is removed before anything else.
-        true_tokens: the texts for true.
-        false_tokens: the texts for false.
-        ignore_case: these texts may have any case.
-        group_char: separates groups of three digits. A space stands for no-break spaces too.
-        bare_number: a number has no text, such as a currency or a percent sign, around it.
-        number_styles: further spellings of numbers: `1.5e-7`; `.5` and `5.`; `(5)` and `5-` for
-            -5; `1.0` for an integer.
-    """
-
-    name: str
-    physical_name: Identifier
-    logical_type: LogicalType
-    physical_type: str
-    required: bool = False
-    aliases: tuple[str, ...] = Field(default=(), min_length=1)
-    optional: bool = False
-    description: Description = ""
-    formats: tuple[Format, ...] = ()
-    timezone: Zone = "Etc/UTC"
-    null_tokens: tuple[str, ...] | None = None
-    quoted_empty: Literal["missing", "text"] = "missing"
-    trim: bool = False
-    true_tokens: tuple[str, ...] = ()
-    false_tokens: tuple[str, ...] = ()
-    ignore_case: bool = False
-    group_char: str | None = None
-    bare_number: bool = True
-    number_styles: tuple[NumberStyle, ...] = Field(default=(), min_length=1)
-    rules: tuple[AnyRule, ...] = ()
-    examples: tuple[Any, ...] = ()
-
-    @property
-    def kind(self) -> Kind:
-        """The type, which rejected rows and the API name."""
-        return stored(self.logical_type, self.physical_type)[0]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All names that the column may have in the file's header."""
-        return (self.name, *self.aliases)
-
-    @property
-    def type(self) -> ColumnType:
-        """The properties that all columns of this kind share."""
-        return TYPES[self.kind]
-
-    @property
-    def limits(self) -> Limits:
-        """The limits of the column's PostgreSQL type."""
-        return stored(self.logical_type, self.physical_type)[1]
-
-    @property
-    def spells_numbers(self) -> bool:
-        """Whether numbers may be spelled otherwise than with digits and a decimal mark."""
-        return self.group_char is not None or not self.bare_number or bool(self.number_styles)
-
-    @property
-    def is_needed(self) -> bool:
-        """Whether a file without the column could not be loaded."""
-        return self.required or any(
-            isinstance(rule, Required) and (rule.severity == "error" or rule.threshold is not None)
-            for rule in self.rules
-        )
-
-    def folded(self, token: str) -> str:
-        """Return a token of a boolean as it is compared."""
-        return token.casefold() if self.ignore_case else token
-
-    def further_options(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield options that accept further texts: as written in a contract, and as fields."""
-        chars = _GROUP_CHARS if self.group_char is None else ()
-        styles = [(*self.number_styles, style) for style in get_args(NumberStyle)]
-        found: list[tuple[str, dict[str, Any]]] = [
-            ("trim: true", {"trim": True}),
-            ("ignoreCase: true", {"ignore_case": True}),
-            ("bareNumber: false", {"bare_number": False}),
-            *((f"groupChar: {char!r}", {"group_char": char}) for char in chars),
-            *((f"numberStyles: [{', '.join(each)}]", {"number_styles": each}) for each in styles),
-        ]
-        for option, update in found:
-            changed = self.model_copy(update=update)
-            if changed != self and not [*changed._option_problems()]:
-                yield option, update
-
-    @model_validator(mode="after")
-    def _is_valid(self) -> Self:
-        stored(self.logical_type, self.physical_type)
-        Problems.check(
-            [
-                *self._format_and_token_problems(),
-                *self._option_problems(),
-                *self._length_problems(),
-                *self._rule_problems(),
-                *self._optional_problems(),
-            ]
-        )
-        return self
-
-    def _format_and_token_problems(self) -> Iterator[str]:
-        if self.type.formats and not self.formats:
-            yield f"the type {self.kind} needs 'formats': add them, because none is guessed"
-        if self.formats and not self.type.formats:
-            yield f"the type {self.kind} cannot have 'formats': remove them"
-        if described := self.type.formats:
-            problems = [text for each in self.formats for text in each.problems(described)]
-            yield from problems
-            if "timezone" in self.model_fields_set and not problems:
-                yield from self._timezone_problems(described)
-        tokens = (self.true_tokens, self.false_tokens)
-        if self.type.has_tokens and not all(tokens):
-            yield f"the type {self.kind} needs 'trueTokens' and 'falseTokens': add both"
-        if any(tokens) and not self.type.has_tokens:
-            yield f"the type {self.kind} cannot have 'trueTokens' and 'falseTokens': remove them"
-        if both := {*map(self.folded, tokens[0])} & {*map(self.folded, tokens[1])}:
-            yield f"{sorted(both)} cannot mean both true and false: remove them from one list"
-
-    def _timezone_problems(self, described: Described) -> Iterator[str]:
-        readings = [
-            reading
-            for each in self.formats
-            if each.timezone is None
-            for reading in each.readings(described)
-        ]
-        if described != "instants" or all(each.is_absolute for each in readings):
-            yield (
-                "defaultTimezone has no effect, because every format has a time zone or needs "
-                "none: remove it"
-            )
-
-    def _option_problems(self) -> Iterator[str]:
-        for option, types in _OPTIONS_OF.items():
-            if option in self.model_fields_set and self.kind not in types:
-                yield (
-                    f"the type {self.kind} cannot have {to_camel(option)!r}, only "
-                    f"{' or '.join(types)}: remove it"
-                )
-        tokens = (*self.true_tokens, *self.false_tokens)
-        if self.trim:
-            allowed = [rule.values for rule in self.rules if isinstance(rule, Allowed)]
-            texts = {*tokens, *(self.null_tokens or ()), *itertools.chain.from_iterable(allowed)}
-            if never := sorted(each for each in texts if each != each.strip()):
-                yield f"no trimmed value is {' or '.join(map(quoted, never))}: trim these texts too"
-            if self.quoted_empty == "text":
-                yield (
-                    "quotedEmpty: text contradicts trim: true, after which a blank value is empty "
-                    "too: remove one of them"
-                )
-        if self.ignore_case and all(each.lower() == each.upper() for each in tokens):
-            yield "ignoreCase has no effect, because no token has letters: remove it"
-        yield from self._number_problems()
-
-    def _number_problems(self) -> Iterator[str]:
-        char, styles = self.group_char, self.number_styles
-        if char is not None and (len(char) != 1 or char.isalnum() or char in "+-()"):
-            yield (
-                f"the groupChar {quoted(char)} is not valid: use one character other than a "
-                "letter, a digit, a sign or a parenthesis"
-            )
-        if twice := repeated(styles):
-            yield f"numberStyles: {twice} occur more than once: keep one of each"
-        is_whole = "integralDecimal" in styles
-        needless = {"number": {"integralDecimal"}, "float": {"integralDecimal", "exponent"}}
-        for style in sorted(needless.get(self.kind, set()).intersection(styles)):
-            yield f"the type {self.kind} needs no {style} in numberStyles: remove it"
-        if "omittedZero" in styles and self.kind == "integer" and not is_whole:
-            yield (
-                "omittedZero has no effect on integers without integralDecimal: add that to "
-                "numberStyles, or remove omittedZero"
-            )
-
-    def _length_problems(self) -> Iterator[str]:
-        length = self.limits.length
-        # Without this rule, a text could pass every check and fail the COPY of all other rows.
-        limits = [
-            rule.maximum
-            for rule in self.rules
-            if isinstance(rule, Length) and rule.severity == "error" and rule.maximum is not None
-        ]
-        if length is not None and (not limits or min(limits) > length):
-            yield (
-                f"{self.physical_type} needs a logicalTypeOptions.maxLength of at most {length}: "
-                "add or lower it"
-            )
-
-    def _rule_problems(self) -> Iterator[str]:
-        for rule in self.rules:
-            if rule.kind not in self.type.rules:
-                yield (
-                    f"the rule {rule.name} ({rule.kind}) does not apply to the type {self.kind}: "
-                    "remove it"
-                )
-            elif isinstance(rule, Range):
-                yield from self._bound_problems(rule)
-        if names := repeated(rule.name for rule in self.rules):
-            yield (
-                f"rules {names} occur more than once, but rejected rows refer to a rule by name: "
-                "give each rule its own name"
-            )
-
-    def _optional_problems(self) -> Iterator[str]:
-        if self.optional and self.is_needed:
-            yield (
-                "it is optional, but its values must not be missing, so that no file without it "
-                "could be loaded: remove optional, or required and the rules against missing values"
-            )
-
-    def _bound_problems(self, rule: Range) -> Iterator[str]:
-        bounds = [bound for bound in (rule.minimum, rule.maximum) if bound is not None]
-        wrong = [bound for bound in bounds if type(bound) not in self.type.bounds]
-        advised = " or ".join(_EXAMPLES[each] for each in self.type.bounds)
-        for bound in wrong:
-            yield (
-                f"the rule {rule.name} compares the type {self.kind} with {bound}, which "
-                f"has another type: write e.g. {advised}"
-            )
-        if not wrong:
-            yield from _order_problems(
-                *(comparable(bound) for bound in (rule.minimum, rule.maximum))
-            )
 
 
 class HeaderPolicy(Model):
@@ -765,8 +221,8 @@ class Contract(Model):
         """Return the column called `name` in the file's header; raise KeyError if there is none."""
         return {column.name: column for column in self.columns}[name]
 
-    def null_tokens(self, column: Column) -> tuple[str, ...]:
-        """Return the texts of a missing value of a column."""
+    def missing(self, column: Column) -> tuple[str, ...]:
+        """Return the texts that mean a missing value in a column."""
         if column.null_tokens is None:
             return self.dialect.null_sequence
         return column.null_tokens
@@ -893,7 +349,7 @@ class Contract(Model):
             )
 
     def _value_problems(self, column: Column) -> Iterator[str]:
-        null_tokens = self.null_tokens(column)
+        null_tokens = self.missing(column)
         tokens = {*map(column.folded, (*column.true_tokens, *column.false_tokens))}
         if both := tokens.intersection(map(column.folded, null_tokens)):
             yield (

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from shared.contract import repeated
+from shared.naming import repeated
 from shared.text import is_storable, quoted
 
 MAX_BYTES = 512 * 1024

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import babel.dates
+from pydantic import Field
 
 from shared import regex
+from shared.model import Model, Zone
 from shared.text import escape_note, quoted
 
 _TOKEN = re.compile(
@@ -327,3 +329,48 @@ def _unsupported(pattern: str, token: re.Match[str]) -> ValueError:
         f"{', '.join([*_PARTS, *_NAMES])}, 'text', a fraction of up to {_MAX_FRACTION} S, optional "
         f"sections such as [:ss], or only {', '.join(_NAMED)}{escape_note(pattern)}"
     )
+
+
+class Format(Model):
+    """Format of a date, timestamp or time of day.
+
+    `pattern` is one of Java's `DateTimeFormatter`, or `iso8601`, `epochSeconds` or `epochMillis`.
+    `locale` is the language of names. `timezone` overrides the time zone of the column. `pivot` is
+    the first of the hundred years that `yy` means. `beyond_microseconds` says what happens to a
+    text whose fraction has further digits that are not zero.
+    """
+
+    pattern: str = Field(max_length=200)
+    locale: str = Field(default="en", max_length=50)
+    timezone: Zone | None = None
+    pivot: int | None = Field(default=None, ge=1, le=9_900)
+    beyond_microseconds: Literal["reject", "truncate"] | None = None
+
+    def readings(self, described: Described) -> tuple[Reading, ...]:
+        """Return the ways to read a text; raise ValueError if they do not describe what they must.
+
+        A reading is one choice of optional sections.
+        """
+        return readings(self.pattern, self.locale, described)
+
+    def problems(self, described: Described) -> Iterator[str]:
+        """Yield why the format does not describe what it must, or has properties without effect."""
+        try:
+            found = self.readings(described)
+        except ValueError as error:
+            yield str(error)
+            return
+        form = f"format {quoted(self.pattern)}"
+        if self.timezone is not None and described != "instants":
+            yield f"{form} has no time zone: remove 'timezone'"
+        elif self.timezone is not None and all(each.is_absolute for each in found):
+            yield f"{form} reads the time zone from the text: remove 'timezone'"
+        if self.pivot is not None and not any("year_of_century" in each.groups for each in found):
+            yield f"{form} has no yy: remove 'pivot'"
+        if self.beyond_microseconds is not None and not any(
+            each.fraction_digits > MICROSECOND_DIGITS for each in found
+        ):
+            yield (
+                f"{form} has no fraction of more than {MICROSECOND_DIGITS} digits: remove "
+                "'beyondMicroseconds'"
+            )

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NoReturn
 
-from shared.contract import Contract, folded, repeated
+from shared.contract import Contract
+from shared.naming import folded, repeated
 from shared.text import bounded, listed, quoted
 
 MAX_DEPTH = 100

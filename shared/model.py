@@ -1,9 +1,14 @@
-"""Base class of the models in a contract, and the error for their problems."""
+"""Base class of the models in a contract, the error for their problems, and common fields."""
 
+import functools
 from collections.abc import Iterable
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
+
+from shared.text import bounded, quoted
 
 
 class Problems(ValueError):
@@ -22,3 +27,18 @@ class Model(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True
     )
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, OSError, ValueError) as error:  # "Europe" is a folder of zones
+        raise ValueError(
+            f"{quoted(name)} is not a time zone: use an IANA name, e.g. Europe/Berlin"
+        ) from error
+    return name
+
+
+Zone = Annotated[str, AfterValidator(_zone)]
+Description = Annotated[str, AfterValidator(functools.partial(bounded, limit=1_000))]
+"""Description of a table or column for readers, cut after 1,000 characters."""

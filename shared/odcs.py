@@ -20,11 +20,13 @@ import yaml
 from pydantic.alias_generators import to_camel
 
 from shared import contract_yaml, landing_key, odcs_schema
-from shared.columns import TYPES, RuleKind
-from shared.contract import MAX_COLUMNS, Column, Contract, repeated
+from shared.column import Column
+from shared.column_types import TYPES, RuleKind
+from shared.contract import MAX_COLUMNS, Contract
 from shared.dialect import Dialect
 from shared.errors import InvalidContract
 from shared.model import Model, Problems
+from shared.naming import repeated
 from shared.odcs_schema import FIXES, Place
 from shared.text import listed, one_line, quoted
 

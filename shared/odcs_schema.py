@@ -13,7 +13,7 @@ from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
 
-from shared.columns import LogicalType
+from shared.column_types import LogicalType
 from shared.text import bounded, quoted
 
 Place = tuple[str | int, ...]

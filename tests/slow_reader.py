@@ -24,14 +24,15 @@ from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
+from shared.column import Column
 from shared.compression import zstd
-from shared.contract import (
+from shared.contract import Contract
+from shared.dialect import Dialect
+from shared.formats import Format
+from shared.quality import (
     Allowed,
     AnyRule,
     Check,
-    Column,
-    Contract,
-    Format,
     Length,
     NotInFuture,
     Pattern,
@@ -40,7 +41,6 @@ from shared.contract import (
     Unique,
     UniqueRows,
 )
-from shared.dialect import Dialect
 
 LONGEST_LINE = 16 * 1024 * 1024
 _INTEGER_LIMITS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}

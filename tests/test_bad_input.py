@@ -15,21 +15,15 @@ import pytest
 
 from functions.transform.transformation import transform
 from shared import lines
-from shared.contract import (
-    Column,
-    Contract,
-    Format,
-    HeaderPolicy,
-    Length,
-    Pattern,
-    RowCount,
-    UniqueRows,
-)
+from shared.column import Column
+from shared.contract import Contract, HeaderPolicy
 from shared.dialect import Dialect, Footer
 from shared.endings import Outcome
+from shared.formats import Format
 from shared.ingestion import Source
 from shared.manifest import Manifest
 from shared.odcs import load_all
+from shared.quality import Length, Pattern, RowCount, UniqueRows
 from shared.staging import Staging
 from tests import slow_reader
 from tests.fixtures.aws import KEY, LANDING, ingestion_of
@@ -776,6 +770,11 @@ CASES: dict[str, Case] = {
     "missing where it must not be": bad("required", "is missing", user=""),
     "no timestamp": bad("required", "is missing", timestamp=""),
     "no hours": bad("required", "is missing", hours=""),
+    "an empty text in quotes": (
+        'a,b\n"",\nx,""\n',
+        Loaded({"a": "x", "b": ""}, rows=2),
+        contract(column("b", "string", "text", quoted_empty="text")),
+    ),
     "a row of delimiters": (HEADER + ",,,\n", Rejected("required", 2, "user is missing", "user")),
     "100 characters": unchanged(user="x" * 100),
     "101 characters": bad("maxLength", TOO_LONG, user="x" * 101),

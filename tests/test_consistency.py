@@ -11,11 +11,13 @@ import pytest
 from packaging.requirements import Requirement
 
 from shared import odcs, settings
-from shared.columns import TYPES
+from shared.column import NumberStyle
+from shared.column_types import TYPES
 from shared.compression import Compression
-from shared.contract import Format, HeaderPolicy, Lookup, NumberStyle
+from shared.contract import HeaderPolicy, Lookup
 from shared.dialect import Dialect
 from shared.file_types import FileFormat
+from shared.formats import Format
 from shared.key_pattern import KeyPattern
 from shared.manifest import Manifest
 from tests.checkout import CHECKOUT, FUNCTIONS

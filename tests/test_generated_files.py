@@ -19,12 +19,14 @@ from hypothesis import strategies as st
 
 from cli.drafting.draft import draft
 from cli.errors import CommandError
-from shared.contract import (
+from shared.column import Column
+from shared.contract import Contract, HeaderPolicy
+from shared.dialect import Dialect, Footer
+from shared.endings import Outcome
+from shared.formats import Format
+from shared.odcs import load_all, parse
+from shared.quality import (
     Allowed,
-    Column,
-    Contract,
-    Format,
-    HeaderPolicy,
     Length,
     NotInFuture,
     Pattern,
@@ -35,9 +37,6 @@ from shared.contract import (
     Unique,
     UniqueRows,
 )
-from shared.dialect import Dialect, Footer
-from shared.endings import Outcome
-from shared.odcs import load_all, parse
 from tests import slow_reader
 from tests.fixtures.compression import PACKINGS, packed
 from tests.fixtures.contracts import column
@@ -383,7 +382,7 @@ def values(column: Column, contract: Contract) -> st.SearchStrategy[str]:
         good = st.tuples(PADDING, good, PADDING).map("".join)
     if column.ignore_case:
         good = good | good.map(str.upper)
-    missing = st.sampled_from(contract.null_tokens(column))
+    missing = st.sampled_from(contract.missing(column))
     return st.one_of(*[good] * 18, missing, st.sampled_from(ODD.split("|")))
 
 

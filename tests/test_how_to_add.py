@@ -32,22 +32,22 @@ class Edit(NamedTuple):
 
 BEGINNINGS = {
     "a column type": [
-        Edit("shared/columns.py", '"string", "integer"', '"duration", '),
+        Edit("shared/column_types.py", '"string", "integer"', '"duration", '),
         Edit(
-            "shared/columns.py",
+            "shared/column_types.py",
             "TYPES = {",
             '_TYPES["duration"] = dataclasses.replace(_TYPES["boolean"], stored_as={"days": 4})\n',
         ),
-        Edit("shared/columns.py", "import datetime as dt", "import dataclasses\n"),
+        Edit("shared/column_types.py", "import datetime as dt", "import dataclasses\n"),
     ],
     "a kind of rule": [
-        Edit("shared/columns.py", '"length", "pattern"', '"trimmed", '),
+        Edit("shared/column_types.py", '"length", "pattern"', '"trimmed", '),
         Edit(
-            "shared/contract.py",
+            "shared/quality.py",
             "AnyRule = ",
             'class Trimmed(Rule):\n    kind: Literal["trimmed"] = "trimmed"\n\n\n',
         ),
-        Edit("shared/contract.py", "Required | Length", "Trimmed | "),
+        Edit("shared/quality.py", "Required | Length", "Trimmed | "),
     ],
     "a kind of alert": [
         Edit("shared/endings.py", '    LOADED = "Loaded"', '    EXPIRED = "Expired"\n'),

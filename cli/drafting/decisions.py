@@ -9,8 +9,9 @@ from typing import Any, get_args
 from cli.drafting.moments import Form
 from cli.drafting.survey import Survey
 from cli.drafting.trials import Mark, MomentTrial, Trial, Trials, is_close
-from shared.columns import MAX_DIGITS
-from shared.contract import Allowed, Column, Unique
+from shared.column import Column
+from shared.column_types import MAX_DIGITS
+from shared.quality import Allowed, Unique
 from shared.text import is_storable, listed, quoted
 
 _MIN_DIFFERENT = 20  # rows whose values must differ before the contract says that they always do

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from cli.drafting.decisions import Drafted
-from shared.contract import Allowed, Column, Unique
+from shared.column import Column
+from shared.quality import Allowed, Unique
 from shared.text import one_line
 from shared.yaml_text import flow, scalar
 

@@ -105,7 +105,7 @@ def draft(files: Sequence[Path], table: str) -> Draft:
 
 
 def write(drafted: Draft, folder: Path | None) -> None:
-    """Write a draft to its file in a folder, or print it; summarize it on standard error.
+    """Write a draft to its file in a folder, which need not exist, or print it; summarize it.
 
     Raises:
         CommandError: the file exists.
@@ -114,6 +114,7 @@ def write(drafted: Draft, folder: Path | None) -> None:
     if folder is None:
         print_lines(drafted.text)
     else:
+        folder.mkdir(parents=True, exist_ok=True)
         path = folder / drafted.file_name
         where = str(path)
         try:

@@ -14,8 +14,10 @@ from cli.drafting import moments
 from cli.drafting.survey import NULL_TOKENS, distinct, shapes_of
 from cli.drafting.trials import MomentTrial, are_codes, booleans
 from functions.transform.casts import values_of
-from shared.columns import MAX_DIGITS
-from shared.contract import Column, Contract, Format
+from shared.column import Column
+from shared.column_types import MAX_DIGITS
+from shared.contract import Contract
+from shared.formats import Format
 
 _MAX_TEXTS = 1_000
 _STORED = {
@@ -116,7 +118,7 @@ def _steps(column: Column, texts: pa.StringArray, contract: Contract) -> Iterato
     updates: list[dict[str, Any]] = []
     tokens = [text for text in found if text.strip() in NULL_TOKENS]
     if tokens and column.kind != "string":
-        known = contract.null_tokens(column)
+        known = contract.missing(column)
         updates.append({"null_tokens": (*known, *sorted({*tokens} - {*known}))})
     updates += [{"formats": (*column.formats, each)} for each in _formats(column, texts, contract)]
     for _, update in column.further_options():

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from shared.contract import Format
+from shared.formats import Format
 
 Kind = Literal["date", "timestamp", "time"]
 Order = Literal["year first", "day first", "month first", "named"]
@@ -51,6 +51,7 @@ _PARTIAL = (
 )
 _TIMES = (
     *("HH:mm", "H:mm", "HH:mm:ss", "H:mm:ss", "HH:mm:ss.SSS", "HH:mm:ss.SSSSSS", "H:mm:ss[.SSS]"),
+    "HH:mm:ss[.SSSSSS][.SSSSS][.SSSS][.SSS]",
     *("h:mm a", "h:mm:ss a", "hh:mm a", "hh:mm:ss a", "h:mma"),
 )
 _ZONES = ("", "XXX", " XXX", "XX", " XX", " VV")

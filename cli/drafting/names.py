@@ -2,9 +2,8 @@
 
 import re
 
-from shared.contract import OWN_RELATIONS
 from shared.landing_key import TABLE
-from shared.naming import words
+from shared.naming import OWN_RELATIONS, words
 
 _MAX_TABLE = 48
 _DAY_AT_END = re.compile(r"[\W_]+(\d{4}[\W_]?\d\d([\W_]?\d\d)?|\d{2}[\W_]\d\d[\W_]\d{4})$")

@@ -26,9 +26,10 @@ from cli.sniffing import sample_of, sniff
 from functions.transform import drift
 from functions.transform.header import match_header
 from shared import contract_yaml, odcs
+from shared.column import Column
 from shared.compression import unpack
 from shared.content import LocalFile
-from shared.contract import Column, Contract
+from shared.contract import Contract
 from shared.errors import InvalidContract
 from shared.rows import Table, read_table
 from shared.text import listed, quoted

@@ -18,7 +18,8 @@ from cli.drafting import moments
 from cli.drafting.survey import MAX_RUN, Counts, Survey, distinct
 from functions.transform import numbers
 from functions.transform.casts import values_of
-from shared.contract import Column, Contract
+from shared.column import Column
+from shared.contract import Contract
 
 Mark = Literal[".", ","]
 """A decimal mark."""

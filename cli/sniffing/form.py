@@ -14,7 +14,8 @@ from cli.items import many
 from cli.sniffing.readings import best
 from cli.sniffing.sample import Sample, encoding_of, lines_of
 from cli.sniffing.structure import Structure
-from shared.contract import MAX_COLUMNS, Column, Contract, HeaderPolicy
+from shared.column import Column
+from shared.contract import MAX_COLUMNS, Contract, HeaderPolicy
 from shared.dialect import Dialect
 from shared.file_types import FileFormat, type_of_text
 from shared.frame import sep

@@ -101,8 +101,10 @@ def sample_of(chunks: Iterable[bytes | Refusal]) -> Sample | Refusal:
 def _others(chunk: bytes, limit: int) -> bytes:
     found, at = b"", 0
     for each in re.finditer(rb"[\x80-\xff]+", chunk):
-        found += chunk[max(at, each.start() - _AROUND) : each.end()]
-        at = each.end()
+        begin, end = max(at, each.start() - _AROUND), each.end() + _AROUND
+        # Places that are apart do not share a word.
+        found += (b"\n" if begin > at else b"") + chunk[begin:end]
+        at = end
         if len(found) >= limit:
             break
     return found

@@ -8,8 +8,9 @@ from collections import Counter
 
 from cli.items import many
 from cli.sniffing.readings import Reading, is_missing, is_typed, read
-from shared.contract import HeaderPolicy, repeated
+from shared.contract import HeaderPolicy
 from shared.dialect import MAX_FOOTER, Footer
+from shared.naming import repeated
 from shared.regex import beginning
 from shared.text import listed, quoted
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler.exceptions import BadRequestError
 
-from shared.contract import Column
+from shared.column import Column
 
 Check = Callable[[Any], bool]
 

@@ -19,7 +19,7 @@ from functions.api.responses import (
     openapi_responses,
     page_schema,
 )
-from shared.columns import TEXT
+from shared.column_types import TEXT
 from shared.endings import State, Status
 from shared.ingestion_log import TOTALS, IngestionLog, changed_at, key_of
 

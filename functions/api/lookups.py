@@ -20,7 +20,7 @@ from functions.api.responses import (
     page_schema,
 )
 from functions.api.table_spec import ColumnParameter, TableSpec
-from shared.columns import TEXT
+from shared.column_types import TEXT
 
 _PARTS = ("rows", "keys", "summary")
 _ORDERS = ["asc", "desc"]

@@ -11,8 +11,8 @@ from functions.api import statements
 from functions.api.cursor import Cursors, is_number, is_total, is_value_of
 from functions.api.problems import missing
 from functions.api.view import PERIODS, View, max_bytes, max_rows
-from shared.columns import is_day
-from shared.contract import Column
+from shared.column import Column
+from shared.column_types import is_day
 from shared.telemetry import logger
 
 RunStatement = Callable[..., list[list[Any]]]

@@ -14,8 +14,8 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from pydantic import BeforeValidator, WithJsonSchema
 
 from functions.api.view import MAX_LIMIT
-from shared.columns import Parameter, plain_text, whole_number
-from shared.contract import Column
+from shared.column import Column
+from shared.column_types import Parameter, plain_text, whole_number
 
 _MOMENT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}"

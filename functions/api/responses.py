@@ -9,7 +9,7 @@ from aws_lambda_powertools.event_handler import Response, content_types
 from aws_lambda_powertools.event_handler.router import APIGatewayRouter
 
 from functions.api.problems import MEDIA_TYPE
-from shared.contract import Column
+from shared.column import Column
 
 _NEXT: dict[str, Any] = {
     "type": ["string", "null"],

@@ -9,7 +9,7 @@ from pg8000.native import identifier
 
 from functions.api.view import PERIODS, View
 from shared import replacement
-from shared.contract import Column
+from shared.column import Column
 
 
 def rows(

@@ -9,8 +9,8 @@ from pydantic import BeforeValidator
 from functions.api.parameters import column_schema, column_value, text
 from functions.api.responses import object_schema, value_schema
 from functions.api.view import PERIODS, View
-from shared.columns import TEXT
-from shared.contract import Column
+from shared.column import Column
+from shared.column_types import TEXT
 
 
 @dataclass(frozen=True, slots=True)

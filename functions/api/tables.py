@@ -19,8 +19,9 @@ from functions.api.responses import (
     page_schema,
 )
 from functions.api.view import MAX_RESPONSE_BYTES, View
-from shared.columns import TYPES
-from shared.contract import Column, Contract
+from shared.column import Column
+from shared.column_types import TYPES
+from shared.contract import Contract
 from shared.text import bounded
 
 _TEXT: dict[str, Any] = {"type": "string"}

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
-from shared.contract import Column, Contract
+from shared.column import Column
+from shared.contract import Contract
 
 MAX_LIMIT = 1000
 """Maximum number of items in a response."""

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from functions.migrate import ddl
-from shared.contract import Column, Contract
+from shared.column import Column
+from shared.contract import Contract
 
 
 @dataclass(frozen=True, slots=True)

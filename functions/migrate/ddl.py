@@ -6,7 +6,8 @@ import re
 from pg8000.native import identifier
 
 from shared import replacement
-from shared.contract import Column, Contract, Lookup
+from shared.column import Column
+from shared.contract import Contract, Lookup
 
 SOURCE = """
 CREATE TABLE IF NOT EXISTS source (

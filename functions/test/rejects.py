@@ -10,7 +10,7 @@ from typing import Self
 
 import pandas as pd
 
-from shared.contract import Severity
+from shared.quality import Severity
 from shared.spreadsheet import escaped
 
 

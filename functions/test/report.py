@@ -6,7 +6,8 @@ from typing import Any
 
 from functions.test.profile import Profile
 from functions.test.rejects import Reject
-from shared.contract import Contract, Severity
+from shared.contract import Contract
+from shared.quality import Severity
 from shared.text import bounded
 
 EXAMPLES = 5

@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shared import regex
-from shared.columns import comparable
-from shared.contract import (
+from shared.column import Column
+from shared.column_types import comparable
+from shared.contract import Contract
+from shared.quality import (
     Allowed,
     AnyRule,
-    Column,
-    Contract,
     Length,
     NotInFuture,
     Pattern,

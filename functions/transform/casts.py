@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from functions.transform import jsonb, numbers, timestamps
-from shared.columns import UUID
-from shared.contract import Column, Contract
+from shared.column import Column
+from shared.column_types import UUID
+from shared.contract import Contract
 from shared.rows import REPEATED, Rows
 
 _WIDE = pa.decimal128(38, 0)  # wider than any column, to compare with its limits
@@ -205,7 +206,7 @@ def without_missing(texts: pa.StringArray, column: Column, contract: Contract) -
     """Return the texts as the column reads them, null if they are missing."""
     if column.trim:
         texts = pc.utf8_trim_whitespace(texts)
-    tokens = contract.null_tokens(column)
+    tokens = contract.missing(column)
     if column.quoted_empty == "text":
         tokens = tuple(each for each in tokens if each)  # the reader has made the others null
     return _where(pc.invert(pc.is_in(texts, pa.array(tokens, pa.string()))), texts)

@@ -3,7 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
-from shared.contract import Column, Contract, folded
+from shared.column import Column
+from shared.contract import Contract
+from shared.naming import folded
 from shared.text import bounded, listed, quoted
 from shared.verdict import Refusal
 

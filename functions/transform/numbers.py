@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shared.columns import MAX_DIGITS
-from shared.contract import Column
+from shared.column import Column
+from shared.column_types import MAX_DIGITS
 
 _AFFIX = 10
 """Characters that may stand before a number, and after it. A limit keeps the time linear."""

@@ -18,8 +18,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shared.contract import Column, Format
-from shared.formats import MICROSECOND_DIGITS, Described, Reading, plain
+from shared.column import Column
+from shared.formats import MICROSECOND_DIGITS, Described, Format, Reading, plain
 
 TYPE = pa.timestamp("us", tz="UTC")
 TIME_TYPE = pa.time64("us")

@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 
 from functions.transform import numbers
 from functions.transform.casts import texts_of, without_missing
+from shared.column import Column
 from shared.content import Content, digest
-from shared.contract import Column, Contract
+from shared.contract import Contract
 from shared.control_totals import (
     AFTER_MARK,
     BEFORE_MARK,
@@ -26,7 +27,7 @@ from shared.control_totals import (
     differences,
 )
 from shared.rows import Rows
-from shared.text import quoted
+from shared.text import is_storable, quoted
 from shared.verdict import Refusal
 
 # Wide enough for the sum of all rows of a chunk, of which there are fewer than 10 ** 8.
@@ -171,7 +172,7 @@ def _hash(value: object, digits: int) -> str | None:
 
 def _number(value: object, column: Column, mark: str) -> Decimal | None:
     match value:
-        case str():
+        case str() if is_storable(value):  # JSON can have half of a surrogate pair
             exact: Decimal | None = _exact(pa.array([value]), column, mark)[0].as_py()
             return exact
         case int() | Decimal() if not isinstance(value, bool):

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.contract import RowCount
 from shared.dialect import Dialect, Footer
 from shared.odcs import load_all
+from shared.quality import RowCount
 from tests.fixtures.contracts import NOTES, contract_set, requiring_manifests
 from tests.fixtures.operator import one_line, tm
 

@@ -12,7 +12,8 @@ import yaml
 
 from cli.drafting import moments, names
 from shared import contract_yaml, odcs
-from shared.contract import Column, Contract
+from shared.column import Column
+from shared.contract import Contract
 from shared.naming import physical_names
 from shared.yaml_text import flow
 from tests.fixtures.operator import tm
@@ -66,6 +67,11 @@ FORMATS = [
     (["2024-01", "2024-12"], "date", ["yyyy-MM"]),
     (["2024Q1"], "date", ["yyyy'Q'Q"]),
     (["2024-02-29T10:00Z", "2024-02-29 10:00:00.5"], "timestamp", ["iso8601"]),
+    (
+        ["2024-02-29 10:00:00 UTC", "2024-02-29 10:00:00.123 UTC", "2024-02-29 10:00:00.12345 UTC"],
+        "timestamp",
+        ["yyyy-MM-dd HH:mm:ss[.SSSSSS][.SSSSS][.SSSS][.SSS] VV"],
+    ),
     (["31.12.2024 9:05"], "timestamp", ["dd.MM.yyyy H:mm"]),
     (["12/31/2024 9:05 PM"], "timestamp", ["MM/dd/yyyy h:mm a"]),
     (["10/Oct/2000:13:55:36 -0700"], "timestamp", ["d/MMM/yyyy:HH:mm:ss XX"]),
@@ -238,10 +244,11 @@ def test_contract_refuses_file_without_table(tmp_path: Path) -> None:
 def test_contract_writes_file_of_table_once(tmp_path: Path) -> None:
     file = tmp_path / "Orders_2024-03-01.csv"
     file.write_text("a\n1\n")
-    assert tm("contract", file, "--out", tmp_path).exit_code == 0
-    contract = odcs.load(tmp_path / "orders.odcs.yaml")
+    folder = tmp_path / "new" / "contracts"
+    assert tm("contract", file, "--out", folder).exit_code == 0
+    contract = odcs.load(folder / "orders.odcs.yaml")
     assert (contract.table, contract.header) == ("orders", ("a",))
-    again = tm("contract", file, "--out", tmp_path)
+    again = tm("contract", file, "--out", folder)
     assert again.exit_code == 1
     assert "orders.odcs.yaml exists: name another folder" in again.stderr
 

@@ -11,7 +11,7 @@ from functions.migrate import ddl
 from functions.test.rejects import Reject
 from functions.transform.casts import SUSPECT_SCHEMA
 from shared import ingestion_log
-from shared.columns import TYPES
+from shared.column_types import TYPES
 from shared.endings import Kind, State, Status
 from shared.ingestion import Ingestion, Run, Source
 from tests.checkout import CHECKOUT, FUNCTIONS

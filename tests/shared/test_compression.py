@@ -111,11 +111,16 @@ REFUSED: dict[str, tuple[bytes, Compression, str]] = {
         ANY,
         "the ZIP archive has 12 bytes of the file instead of 255: compress the file again",
     ),
+    "two archives in a row": (
+        packed("zip", CSV) * 2,
+        ANY,
+        "the ZIP archive begins with files that its list of files lacks, e.g. because it was",
+    ),
     "an empty zip": (zipped({}), ANY, "the ZIP archive has no file: send exactly one"),
     "several members": (
         zipped(INNER),
         ANY,
-        "has the files 'folder/a.csv', 'folder/b.txt': send exactly one file in it, or select one",
+        "has the files 'folder/a.csv', 'folder/b.txt': send exactly one file in it, or set compre",
     ),
     "no such member": (zipped(INNER), Compression(member="*.CSV"), r"'\*\.CSV' selects 0 of them"),
     "many members": (

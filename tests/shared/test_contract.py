@@ -7,8 +7,9 @@ from typing import Literal
 
 import pytest
 
-from shared.contract import Contract, RowCount, ServiceLevel, Threshold
-from tests.fixtures.contracts import READINGS, column
+from shared.contract import Contract, ServiceLevel
+from shared.quality import RowCount, Threshold
+from tests.fixtures.contracts import READINGS
 
 
 @pytest.mark.parametrize(
@@ -82,11 +83,6 @@ def test_contract_allows_no_rows_only_if_rule_says_so(
     counts = tuple(RowCount(name="rows", minimum=low, maximum=high) for low, high in bounds)
 
     assert READINGS.model_copy(update={"row_counts": counts}).allows_no_rows is allowed
-
-
-@pytest.mark.parametrize(("type_", "size"), [("smallint", 2), ("integer", 4), ("bigint", 8)])
-def test_integer_type_has_least_bytes(type_: str, size: int) -> None:
-    assert column("n", "integer", type_).limits.least_bytes == size
 
 
 def with_deadline(time: str, zone: str = "Europe/Berlin", **more: object) -> Contract:

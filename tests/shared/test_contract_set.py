@@ -68,14 +68,8 @@ def test_lookup_parses_only_file_of_table(parsed: list[str]) -> None:
 @pytest.mark.parametrize(
     "written",
     [
-        "same",
-        "&a same # it is",
-        "'same'",
-        '"same"',
-        r'"s\x61me"',
-        r'"\u0073ame"',
-        '"sa\\\n      me"',
-        ">-\n      same\n",
+        *("same", "&a same # it is", "'same'", '"same"', r'"s\x61me"', r'"\u0073ame"'),
+        *('"sa\\\n      me"', ">-\n      same\n"),
     ],
 )
 def test_conflicting_contracts_are_invalid_and_others_stay_valid(

@@ -194,9 +194,6 @@ def test_connect_raises_unavailable_without_server(database: Database) -> None:
         DatabaseUnavailable, match=f"127.0.0.1:{port}/{database.name} is unreachable"
     ):
         connect(settings_of(database, database_port=port))
-
-
-def test_connect_raises_unavailable_for_unknown_host(database: Database) -> None:
     with pytest.raises(DatabaseUnavailable, match=r"nowhere\.invalid"):
         connect(settings_of(database, database_host="nowhere.invalid"))
 

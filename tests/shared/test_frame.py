@@ -157,9 +157,6 @@ def test_lines_of_footer_are_counted(text: str, lines: int) -> None:
     [
         ({"skip_lines": 1}, "sep=,\nsep=;\n", "line 2 says that ';' is the delimiter, but .* ','"),
         ({"delimiter": "||"}, "sep=|\na||b\n", "line 1 says that .* the contract says '..'"),
-        ({"skip_lines": 5}, "a\n1\n", "the file has no header"),
-        ({"header_rows": (2,)}, "a\n\n", "the file has no header"),
-        ({"header": False}, "\n\n", "the file has no rows"),
         ({"skip_lines": 2}, 'x\ny\n\na"\n', "line 4 cannot be read as a header"),
         ({"header": False}, '\na"\n', "line 2 cannot be read as the first row"),
     ],

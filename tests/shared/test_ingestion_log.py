@@ -71,15 +71,6 @@ def test_reopen_fails_after_concurrent_redrive(
     assert not log.reopen(read, Run(f"{run.execution_arn}-r2"))
 
 
-def test_reject_writes_item_once(log: IngestionLog) -> None:
-    source = Source("landing", "nonsense", "v1", 10)
-
-    assert log.reject(source, "no such form")
-    assert not log.reject(source, "no such form")
-    (found,) = log.with_status(Status.REJECTED)
-    assert (found["ingestedTable"], found["haltReason"]) == ("unmatched", "no such form")
-
-
 def test_removed_item_keeps_history_and_is_not_loaded(
     log: IngestionLog, ingestion: Ingestion, run: Run
 ) -> None:

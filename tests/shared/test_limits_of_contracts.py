@@ -98,10 +98,7 @@ WRONG_MANIFESTS: list[tuple[dict[str, Any], str]] = [
     ({"withinHours": 0}, "manifest.withinHours: Input should be greater than or equal to"),
 ]
 NEVER: list[tuple[Change, str]] = [
-    *(
-        (custom(encoding=name), f"encoding: '{name}' is not a text encoding of Python")
-        for name in ("idna", "unicode_escape", "rot13", "base64", "punycode", "undefined", "../x")
-    ),
+    (custom(encoding="../x"), "encoding: '../x' is not a text encoding of Python"),
     *(
         (custom(dialect={"delimiter": text}), f"the delimiter {text!r} is not valid")
         for text in ("a", "Z", "7", "\n", ",a")
@@ -185,7 +182,6 @@ NEVER: list[tuple[Change, str]] = [
             ),
             ("name", "varchar(\u0663)", "the type string cannot be stored as 'varchar(\u0663)'"),
             ("amount", "numeric(99999999999,2)", "the type number cannot be stored as 'numeric(9"),
-            ("amount", "numeric(1001,2)", "numeric(1001,2) must have a precision of 1 to 38"),
         )
     ),
     (wider(1_594), "the table has 1,598 columns, but the maximum is 1,597"),

@@ -1,7 +1,7 @@
 import pytest
 
 from shared.errors import InvalidSettings
-from shared.settings import ApiSettings, LoadSettings, TestSettings, read
+from shared.settings import ApiSettings, LoadSettings, read
 
 CONTRACTS = {"config_bucket": "config", "contracts_hash": 64 * "0"}
 
@@ -11,16 +11,6 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in CONTRACTS.items():
         monkeypatch.setenv(name.upper(), value)
     read.cache_clear()
-
-
-def test_read_maps_variables_to_fields(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOG_TABLE", "log")
-    monkeypatch.setenv("STAGING_BUCKET", "staging")
-    monkeypatch.setenv("HARD_TESTING", "true")
-
-    assert read(TestSettings) == TestSettings(
-        **CONTRACTS, log_table="log", staging_bucket="staging", hard_testing=True
-    )
 
 
 def test_read_names_every_missing_or_invalid_variable(monkeypatch: pytest.MonkeyPatch) -> None:

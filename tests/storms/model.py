@@ -11,22 +11,16 @@ from typing import Any
 
 import pyarrow as pa
 
+from functions.transform.casts import schema
 from shared.endings import PENDING, Outcome
 from shared.ingestion import Ingestion
+from shared.odcs import load_all
 from shared.staging import Staging, part_name
 from shared.verdict import Verdict
 from tests.storms.scheduler import Discrepancy
 
 NOON = dt.datetime(2024, 3, 3, 12, tzinfo=dt.UTC)
-SCHEMA = pa.schema(
-    [
-        ("username", pa.string()),
-        ("timestamp", pa.timestamp("us", "UTC")),
-        ("hours", pa.decimal128(5, 2)),
-        ("project", pa.string()),
-        ("line", pa.int64()),
-    ]
-)
+SCHEMA = schema(load_all()["dailycheckins"])
 FOLDER = "table=dailycheckins/year=2024/month=3/day=3"
 NAMES = ("dailycheckins.csv", "dailycheckins.csv.bak", "ré sumé+1.csv", "b.csv", "c.csv")
 """One is a prefix of another, and one changes when it is URL-encoded."""

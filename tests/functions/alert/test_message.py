@@ -1,5 +1,4 @@
 import json
-import os
 import re
 from typing import Any
 
@@ -11,7 +10,6 @@ from shared.endings import Kind, Outcome
 from shared.settings import AlertOn
 from shared.verdict import Verdict
 from tests.fixtures.aws import REGION
-from tests.fixtures.messaging import Received
 from tests.fixtures.wording import Wording
 
 ID = "20240303-4f0c2a91be"
@@ -160,12 +158,8 @@ def test_alert_record_has_documented_fields() -> None:
 
     assert record["status"] == "Ingestion Success"
     assert record["latestState"] == "load"
-    assert record["ingestedID"] == ID
-    assert (record["rowsRead"], record["rowsLoaded"], record["rowsRejected"]) == (
-        20500,
-        19489,
-        1011,
-    )
+    same = ("ingestedID", "rowsRead", "rowsLoaded", "rowsRejected", "executionArn")
+    assert {name: record[name] for name in same} == {name: LOADED[name] for name in same}
     assert record["topRejects"][0] == {
         "column": "user",
         "rule": "required",
@@ -174,7 +168,6 @@ def test_alert_record_has_documented_fields() -> None:
         "line": 15799,
     }
     assert len(record["topRejects"]) == 3
-    assert record["executionArn"] == ARN
 
 
 @pytest.mark.parametrize(
@@ -198,16 +191,6 @@ def test_lost_s3_event_is_reported_once_for_every_alert_on() -> None:
     note = "Note: the S3 event of this file was lost; watch found the file and started a run"
     assert note in compose(found, None, Kind.LOADED).text
     assert "Note:" not in compose(again, None, Kind.LOADED).text
-
-
-def test_publish_sends_subject_and_record(alerts: Received) -> None:
-    alert = compose(LOADED, None, Kind.LOADED)
-
-    publish(boto3.client("sns", region_name=REGION), os.environ["TOPIC_ARN"], alert)
-
-    [received] = alerts()
-    assert received["Subject"] == alert.subject
-    assert json.loads(received["Message"]) == alert.record
 
 
 @pytest.mark.parametrize("character", ["\x01", '"', "ё", "😀"])

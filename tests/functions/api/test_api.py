@@ -251,20 +251,11 @@ def test_get_refuses_cursor_of_another_contract(
     assert get(**{"Zähler-Nr.": "7", "cursor": cursor})[0] == 400
 
 
-def test_get_names_key_parameter_after_column(
-    function: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _look_up(monkeypatch, "Tag")
-
-    assert "'Zähler-Nr.' is missing" in refused(ask("/get"), 400)
-    answer = ask("/get", **{"Zähler-Nr.": "1", "user": "n"})
-    assert "Unknown parameter 'user'" in refused(answer, 400)
-
-
 def test_routes_accept_numeric_key(readings: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     _look_up(monkeypatch, "Tag", "Raum")
 
     rows, keys, summary = (f"/tables/readings/{part}" for part in ("rows", "keys", "summary"))
+    assert "'Zähler-Nr.' is missing" in refused(ask("/get"), 400)
     assert ask(keys).body == {"items": [-1, 7], "next": None}
     assert [*pages(keys, limit="1")] == [[-1], [7]]
     assert "Unknown parameter 'prefix'" in refused(ask(keys, prefix="7"), 400)
@@ -395,6 +386,8 @@ def test_session_keeps_one_connection(reader: Database) -> None:
 
     assert _connections(reader) == first
     assert len(first) == 1
+    assert api.session.run("SHOW idle_session_timeout") == [["1min"]]
+    assert api.session.run("SHOW statement_timeout") == [["8s"]]
 
 
 def test_session_replaces_connection_closed_while_idle(
@@ -410,13 +403,6 @@ def test_session_replaces_connection_closed_while_idle(
 
     assert _projects("ned") == ["after"]
     assert not set(_connections(reader)) & set(first)
-
-
-def test_session_sets_idle_and_statement_timeouts(reader: Database) -> None:
-    get(user="ned")
-
-    assert api.session.run("SHOW idle_session_timeout") == [["1min"]]
-    assert api.session.run("SHOW statement_timeout") == [["8s"]]
 
 
 def _projects(user: str) -> list[str | None]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from functions.api.parameters import Limit, Moment, column_schema, column_value
-from shared.contract import Column
+from shared.column import Column
 from tests.fixtures.contracts import column
 
 TEXT = column("user", "string", "text")

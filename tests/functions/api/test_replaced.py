@@ -31,13 +31,13 @@ from shared.database import Connection, connect
 from shared.errors import RowsUnaccounted
 from shared.ingestion import Ingestion
 from shared.odcs import load_all
-from shared.settings import DatabaseSettings
 from shared.staging import Staging
 from tests.fixtures.aws import LANDING, STAGING
 from tests.fixtures.contracts import READINGS
 from tests.fixtures.database import FORMER_INDEX, Database, Role, former, migrate_to
 from tests.fixtures.lookup import ROWS, SOURCE, SUMMARY, all_items, ask, found, refused
 from tests.functions.load.test_load import NOON, Event, Row, drop
+from tests.shared.test_database import settings_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -84,12 +84,7 @@ class Files:
 
 @contextmanager
 def connected(database: Database, role: Role) -> Iterator[Connection]:
-    settings = DatabaseSettings(
-        database_host=database.server.host,
-        database_port=database.server.port,
-        database_name=database.name,
-        database_secret_arn=role.secret_arn,
-    )
+    settings = settings_of(database, database_secret_arn=role.secret_arn)
     with connect(settings, parameters={"TimeZone": "UTC"}) as connection:
         yield connection
 

@@ -8,15 +8,9 @@ from shared.errors import InvalidSettings
 from shared.settings import read
 from tests.fixtures.aws import lambda_context
 from tests.fixtures.database import Database
+from tests.fixtures.rds_data_api import log_in_by_iam
 
 EVENT = {"contracts": "a hash"}
-
-
-def _by_iam(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    for function, role in (("LOADER", database.loader), ("READER", database.reader)):
-        monkeypatch.delenv(f"{function}_SECRET_ARN")
-        monkeypatch.setenv(f"{function}_USER", role.name)
-    read.cache_clear()
 
 
 def _members(database: Database) -> int:
@@ -35,7 +29,7 @@ def test_roles_switch_between_password_and_iam(
     assert _members(migrated) == 0
 
     with monkeypatch.context() as patch:
-        _by_iam(migrated, patch)
+        log_in_by_iam(migrated, patch)
         for _ in range(2):
             assert handler(EVENT, lambda_context())["created"] == []
             assert _members(migrated) == 2
@@ -53,7 +47,7 @@ def test_roles_switch_between_password_and_iam(
 def test_iam_roles_are_refused_outside_rds(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _by_iam(database, monkeypatch)
+    log_in_by_iam(database, monkeypatch)
 
     with pytest.raises(InvalidSettings, match=r"no role 'rds_iam', .* Configure a secret"):
         handler(EVENT, lambda_context())

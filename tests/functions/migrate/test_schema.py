@@ -12,7 +12,8 @@ from unittest import mock
 import pytest
 
 from functions.migrate.handler import handler
-from shared.contract import Column, Contract
+from shared.column import Column
+from shared.contract import Contract
 from shared.odcs import load_all
 from tests.fixtures.aws import lambda_context
 from tests.fixtures.contracts import READINGS, column

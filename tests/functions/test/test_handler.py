@@ -128,15 +128,6 @@ def test_test_fails_on_missing_part(s3: "S3Client", log: IngestionLog) -> None:
         handler(event, lambda_context())
 
 
-def test_test_fails_on_surplus_part(s3: "S3Client", log: IngestionLog) -> None:
-    staging, event = transformed(s3, log, *ROWS)
-    prefix = staging.clean_prefix
-    parquet.write(parquet.read(prefix + part_name(0)), prefix + part_name(1))
-
-    with pytest.raises(StagingIncomplete, match="2 parts, but Transform wrote 1"):
-        handler(event, lambda_context())
-
-
 def test_test_fails_on_missing_row(s3: "S3Client", log: IngestionLog) -> None:
     staging, event = transformed(s3, log, *ROWS)
     uri = staging.clean_prefix + part_name(0)

@@ -7,8 +7,10 @@ import pytest
 
 from functions.test.rules import Judge, Violation
 from functions.transform.casts import schema
-from shared.columns import TYPES, Kind, RuleKind
-from shared.contract import Column, Contract, UniqueRows
+from shared.column import Column
+from shared.column_types import TYPES, Kind, RuleKind
+from shared.contract import Contract
+from shared.quality import UniqueRows
 from tests.fixtures.contracts import READINGS, column
 
 NOW = dt.datetime(2024, 3, 3, 12, tzinfo=dt.UTC)

@@ -32,7 +32,7 @@ NUMBERS = st.tuples(st.sampled_from(["", "-", "+", "0" * 50]), DIGITS, DIGITS).m
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(NUMBERS, min_size=1), st.integers(8, 500), st.sampled_from([0, 1]))
 def test_sum_of_wide_numbers_is_exact(
     tmp_path: Path, numbers: list[str], size: int, unit: int
@@ -68,7 +68,16 @@ def test_parts_of_sum_are_added_exactly() -> None:
         *(("sum_count", value, Decimal(-3)) for value in ("-3", -3, Decimal("-3.0"))),
         *(
             ("sum_amount", value, "a number as in the column 'Betrag'")
-            for value in ("1,234.5", "1e3", "1" * 39, Decimal("1e999999999"), 10**99, False, [1])
+            for value in (
+                "1,234.5",
+                "1e3",
+                "\ud800",
+                "1" * 39,
+                Decimal("1e999999999"),
+                10**99,
+                False,
+                [1],
+            )
         ),
     ],
 )
