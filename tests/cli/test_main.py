@@ -345,16 +345,11 @@ def test_any_columns_are_shown(command: list[str], of: dict[str, str]) -> None:
 
 
 @pytest.mark.usefixtures("api")
-@BOTH
-def test_key_without_rows_is_reported(command: list[str], of: dict[str, str]) -> None:
-    page(of, [])
-    assert tm(*command).stdout == f"No rows of {command[-1]}.\n"
-
-
-@pytest.mark.usefixtures("api")
-def test_rows_escapes_table_in_path() -> None:
+def test_key_without_rows_is_reported() -> None:
+    page(USER, [])
     responses.get(f"{API}/tables/a%2Fb/rows", json={"items": [], "next": None})
-    assert tm("rows", "a/b", "x", "--json").stdout == "[]\n"
+    assert tm("user", "ned").stdout == "No rows of ned.\n"
+    assert tm("rows", "a/b", "x").stdout == "No rows of x.\n"
 
 
 @pytest.mark.usefixtures("api")

@@ -14,7 +14,7 @@ from tests.terraform.emulation import AURORA_DRIFTS, DRIFTS, FIRST_TAGS, check_s
 from tests.terraform.example import AT, Example
 from tests.terraform.leftovers import leftovers
 
-pytestmark = [pytest.mark.deep, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.deep, pytest.mark.timeout(1200)]
 
 
 NOT_THERE = {
