@@ -5,11 +5,12 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Annotated, Self
 
 import jmespath
 import jmespath.exceptions
+import jmespath.functions
 from pydantic import AfterValidator, Field, model_validator
 
 from shared import regex
@@ -26,6 +27,7 @@ _ADVICE = "correct it, or the contract's manifest"
 _QUOTED = 200
 """Maximum characters of a name in a reason."""
 _FIELDS = ("name", "size", "md5", "sha256", "rows")
+_NUMBER = re.compile(r"-?[0-9]+(?P<rest>(\.[0-9]+)?([eE][-+]?[0-9]+)?)")
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -183,11 +185,11 @@ def _of_text(text: str, pattern: str) -> list[dict[str, object]] | str:
 def _of_json(text: str, expression: str) -> list[dict[str, object]] | str:
     """Return the entries that an expression selects from JSON. Fractions are exact decimals."""
     try:
-        document = json.loads(text, parse_float=Decimal, parse_constant=_constant)
+        document = json.loads(text, parse_float=_decimal, parse_constant=_constant)
     except (ValueError, RecursionError) as error:
         return f"is not JSON: {one_line(str(error), 200)}"
     try:
-        found = jmespath.search(expression, document)
+        found = jmespath.search(expression, document, _OPTIONS)
     # The library does not convert all errors, e.g. of a comparison of a text with a number.
     except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
         return f"does not fit the expression {quoted(expression)}: {one_line(str(error), 200)}"
@@ -200,3 +202,30 @@ def _of_json(text: str, expression: str) -> list[dict[str, object]] | str:
 
 def _constant(name: str) -> None:
     raise ValueError(f"it contains {name}")
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"the exponent of {quoted(text)} is too large") from None
+
+
+class _Functions(jmespath.functions.Functions):
+    """The functions of JMESPath, of which `to_number` keeps numbers exact.
+
+    The library's own one makes an integer of a decimal, which takes hours for 1e999999999.
+    """
+
+    @jmespath.functions.signature({"types": []})
+    def _func_to_number(self, value: object) -> object:
+        match value:
+            case str() if found := _NUMBER.fullmatch(value.strip()):
+                return _decimal(found[0]) if found["rest"] else int(found[0])
+            case int() | float() | Decimal() if not isinstance(value, bool):
+                return value
+            case _:
+                return None
+
+
+_OPTIONS = jmespath.Options(custom_functions=_Functions())

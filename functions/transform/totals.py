@@ -26,7 +26,7 @@ from shared.control_totals import (
     differences,
 )
 from shared.rows import Rows
-from shared.text import quoted
+from shared.text import is_storable, quoted
 from shared.verdict import Refusal
 
 # Wide enough for the sum of all rows of a chunk, of which there are fewer than 10 ** 8.
@@ -171,7 +171,7 @@ def _hash(value: object, digits: int) -> str | None:
 
 def _number(value: object, column: Column, mark: str) -> Decimal | None:
     match value:
-        case str():
+        case str() if is_storable(value):  # JSON can have half of a surrogate pair
             exact: Decimal | None = _exact(pa.array([value]), column, mark)[0].as_py()
             return exact
         case int() | Decimal() if not isinstance(value, bool):

@@ -53,6 +53,15 @@ def test_manifest_is_named_after_data_file(
         ({"entries": "[@]"}, b'{"rows": 1', "is not JSON: Expecting ',' delimiter: line 1 column"),
         ({"entries": "[@]"}, b"9" * 5_000, "is not JSON: Exceeds the limit (4300 digits) for int"),
         ({"entries": "[@]"}, b"[" * 10**5, "is not JSON: maximum recursion depth exceeded while"),
+        ({"entries": "@"}, b"1e99999999999999999999", "is not JSON: the exponent of '1e9999999999"),
+        *(
+            ({"entries": "[{rows: to_number(@)}]"}, content, {"rows": number})
+            for content, number in (
+                *((b"7.75", Decimal("7.75")), (b'" -7.75"', Decimal("-7.75")), (b'"0012"', 12)),
+                *((b"1e999999999", Decimal("1e999999999")), (b"5", 5), (b"true", None)),
+                *((b'"1_000"', None), (b"[]", None)),
+            )
+        ),
         ({"entries": "@"}, b'{"rows": 1}', "does not fit the expression '@', which must select a"),
         ({"entries": "[?@ > `1`]"}, b'["a"]', "does not fit the expression '[?@ > `1`]': '>' not"),
         ({"entries": "[::0]"}, b"[]", "does not fit the expression '[::0]': slice step cannot be"),

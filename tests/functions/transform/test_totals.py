@@ -68,7 +68,16 @@ def test_parts_of_sum_are_added_exactly() -> None:
         *(("sum_count", value, Decimal(-3)) for value in ("-3", -3, Decimal("-3.0"))),
         *(
             ("sum_amount", value, "a number as in the column 'Betrag'")
-            for value in ("1,234.5", "1e3", "1" * 39, Decimal("1e999999999"), 10**99, False, [1])
+            for value in (
+                "1,234.5",
+                "1e3",
+                "\ud800",
+                "1" * 39,
+                Decimal("1e999999999"),
+                10**99,
+                False,
+                [1],
+            )
         ),
     ],
 )
