@@ -205,6 +205,11 @@ def _member(file: "_Archive", glob: str | None) -> _Opened | Refusal:
         for each in archive.infolist()
         if not each.filename.endswith("/") and not each.filename.startswith(_NO_FILES)
     ]
+    if min((each.header_offset for each in archive.infolist()), default=0) > 0:
+        return Refusal(
+            "the ZIP archive begins with files that its list of files lacks, e.g. because it was "
+            "appended to another archive: create it again"
+        )
     if any(each.filename == _OFFICE for each in members):
         return Refusal(
             "the file is an Excel workbook or another Office document: save the sheet as CSV"

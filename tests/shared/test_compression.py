@@ -111,6 +111,11 @@ REFUSED: dict[str, tuple[bytes, Compression, str]] = {
         ANY,
         "the ZIP archive has 12 bytes of the file instead of 255: compress the file again",
     ),
+    "two archives in a row": (
+        packed("zip", CSV) * 2,
+        ANY,
+        "the ZIP archive begins with files that its list of files lacks, e.g. because it was",
+    ),
     "an empty zip": (zipped({}), ANY, "the ZIP archive has no file: send exactly one"),
     "several members": (
         zipped(INNER),
