@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from functions.transform.header import match_header
-from shared.contract import Column, Contract, folded
+from shared.contract import MAX_COLUMNS, Column, Contract, folded
 from shared.naming import physical_names
 from shared.text import is_storable, quoted
 from shared.verdict import Refusal
@@ -63,6 +63,7 @@ def accepting(header: list[str], contract: Contract) -> tuple[Column, ...] | Non
     unknown = dict.fromkeys(name for name in header if key(name) not in places)
     found = {places[key(name)] for name in header if key(name) in places}
     similar = {_letters(name): name for name in unknown}
+    similar.pop("", None)
     columns = [*contract.columns]
     for i, column in enumerate(contract.columns):
         if i in found:
@@ -77,7 +78,7 @@ def accepting(header: list[str], contract: Contract) -> tuple[Column, ...] | Non
             columns[i] = column.model_copy(update={"optional": True})
     if contract.header_policy.unknown == "ignore":
         unknown.clear()
-    if not found:
+    if not found or len(unknown) > MAX_COLUMNS:
         return None
     at = {name: len(columns) for name in unknown}
     if contract.header_policy.order == "contract":

@@ -130,6 +130,7 @@ def test_advice_accepts_the_file(
         (["c", "a", "b"], {"headerPolicy": {"order": "contract"}}),
         (["a", "b", "c", *map(str, range(21))], {}),
         (["a", "b", "c", "x" * 5_000], {}),
+        (["a", "b", "c", *("x" + "!" * n for n in range(9_000))], {}),
         (["a", "b", "c", "nul\0"], {}),
     ],
     ids=lambda value: str(value)[:40],
@@ -140,3 +141,12 @@ def test_no_advice_if_no_lines_accept_the_file(
     verdict = sent(header, document("a", "b", "c", **properties), tmp_path).verdict
     assert verdict.reason
     assert verdict.advice is None
+
+
+def test_names_without_letters_are_not_similar(tmp_path: Path) -> None:
+    made = document("a", "#")
+    made["schema"][0]["properties"][1]["physicalName"] = "b"
+
+    advice = sent(["a", "%"], made, tmp_path).verdict.advice
+
+    assert [entry["name"] for entry in yaml.safe_load(str(advice))] == ["#", "%"]
