@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+from shared import regex
 from shared.contract import Contract
 from shared.contract_set import Contracts
 from shared.errors import InvalidContract
@@ -129,21 +130,23 @@ def matches(key: str, contract: Contract) -> Iterator[LandingKey | str]:
 
 def overlaps(contracts: Contracts) -> list[str]:
     """Return the sample keys that patterns of two contracts match, each as a problem."""
-    found = []
-    for contract in with_keys(contracts):
-        for key in (each for pattern in contract.keys for each in pattern.examples):
-            others = [
-                other.table
-                for other in with_keys(contracts)
-                if other is not contract and any(matches(key, other))
-            ]
-            if others:
-                found.append(
-                    f"{contract.table} and {' and '.join(others)}: patterns in the `keys` of each "
-                    f"match {quoted(key, KEY)}, an example of {contract.table}, so files with such "
-                    "keys are rejected: make the patterns differ"
-                )
-    return found
+    keyed = [*with_keys(contracts)]
+    examples = [(each.table, key) for each in keyed for one in each.keys for key in one.examples]
+    found: dict[tuple[str, str], dict[str, None]] = {each: {} for each in examples}
+    for other in keyed:
+        for pattern in other.keys:
+            prefix = pattern.prefix  # much faster to compare
+            for (table, key), others in found.items():
+                is_near = key.startswith(prefix) and table != other.table
+                if is_near and regex.matches(pattern.pattern, key):
+                    others[other.table] = None
+    return [
+        f"{table} and {' and '.join(others)}: patterns in the `keys` of each match "
+        f"{quoted(key, KEY)}, an example of {table}, so files with such keys are rejected: make "
+        "the patterns differ"
+        for (table, key), others in found.items()
+        if others
+    ]
 
 
 def _manifest_of(key: str, name: str, contracts: Contracts) -> tuple[str, ...]:
