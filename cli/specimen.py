@@ -249,6 +249,12 @@ def _before(header: Row, contract: Contract) -> str:
     if not dialect.header:
         return skipped
     first, *further = dialect.header_rows
+    if further and len(header) == 1 and dialect.quote_char is None:
+        raise CommandError(
+            f"A file of {contract.table} cannot be generated: the name of its only column has "
+            "several parts, which may be empty, but without a quoteChar an empty one is a blank "
+            "line."
+        )
     rows = {first: header} | dict.fromkeys(further, [""] * len(header))
     numbers = range(1, dialect.header_rows[-1] + 1)
     return skipped + "".join(_line(rows.get(n, ["title"]), contract) for n in numbers)
