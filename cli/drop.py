@@ -1,6 +1,7 @@
 """`tm drop`: upload of a file to the landing bucket, and display of its ingestion."""
 
 import datetime as dt
+import shlex
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -35,15 +36,18 @@ def key_of(stack: Stack, text: str) -> LandingKey:
     found = classify(text, stack.contracts)
     if isinstance(found, LandingKey):
         return found
-    raise CommandError(f"Nothing was uploaded: {_problem(found, text)}.")
+    raise CommandError(f"Nothing was uploaded: {_problem(found, text, stack.landing_bucket)}.")
 
 
-def _problem(found: ManifestKey | IgnoredKey | UnknownKey, key: str) -> str:
+def _problem(found: ManifestKey | IgnoredKey | UnknownKey, key: str, bucket: str) -> str:
     match found:
         case UnknownKey(reason):
             return reason
         case ManifestKey(tables):
-            return f"{key} is a manifest of {listed(tables)}: upload it by --manifest"
+            return (
+                f"{key} is a manifest of {listed(tables)}: upload it with its file by --manifest, "
+                f"or alone by `aws s3 cp FILE {shlex.quote(f's3://{bucket}/{key}')}`"
+            )
         case IgnoredKey():
             return f"{key} would be ignored, like {IGNORED_NAMES}"
 

@@ -253,13 +253,14 @@ def _one(item: Item) -> Group:
     if manifest := item.get("manifest"):
         key = cell(manifest["key"], None)
         parts.append(line("Manifest: ", key, f" (version {manifest['versionId']})"))
+    why = None
     if has_run(item):
         for run in runs(item):
             parts += [Text(), Text(_heading(run), style="bold"), _steps(run)]
             if why := run.steps[-1].record.get("reason"):
                 parts.append(line("Why: ", _line(why)))
         parts.append(Text())
-    if reason := item.get("haltReason"):
+    if (reason := item.get("haltReason")) and reason != why:
         parts.append(line("Reason: ", _line(reason)))
     if advice := item.get("advice"):
         parts.append(advised(advice))

@@ -11,6 +11,7 @@ from cli.stack import Stack
 from shared import notices
 from shared.endings import TASKS, Notice
 from shared.landing_key import HIVE
+from shared.text import quoted
 
 _ENDS = ("SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 _CREATED = "s3:ObjectCreated:*"
@@ -84,6 +85,14 @@ def _of_existing(stack: Stack, needs: Mapping[str, Any]) -> Iterator[Finding]:
             f"files under {HIVE} are not read: tm drop, tm smoke, contracts without keys",
             f'add "{HIVE}" to landing_bucket.prefixes',
         )
+    for table, contract in stack.contracts.items():
+        examples = [each for pattern in contract.keys for each in pattern.examples]
+        unread = [each for each in examples if not each.startswith(tuple(prefixes) or "")]
+        if unread:
+            yield warning(
+                f"files of {table} are not read, e.g. {quoted(unread[0])}",
+                "add the beginning of their keys to landing_bucket.prefixes",
+            )
     if owner != stack.state_machine_arn.split(":")[4]:
         yield unknown(
             f"the rule and the policy of {bucket} are in account {owner}",

@@ -244,7 +244,7 @@ def test_landing_check_reports_missing_versioning(up: Stack) -> None:
 
 def with_bucket_of(stack: Stack, account: str, *rules: str) -> Stack:
     """Return a stack with an existing landing bucket of an account, and rules that call trigger."""
-    keys = [{"prefix": "in/"}, {"prefix": "table="}]
+    keys = [{"prefix": "erp/"}, {"prefix": "table="}]
     detail = {"bucket": {"name": [LANDING]}, "object": {"key": keys}}
     needs = {"event_pattern": json.dumps({"account": [account], "detail": detail})}
     events = mock.Mock()
@@ -273,9 +273,14 @@ def test_landing_check_reports_what_an_existing_bucket_lacks(
     no_rule = with_bucket_of(stack, ACCOUNT)
     assert "no rule sends the files of tm-landing to trigger" in problem(no_rule, "landing").what
     needs = stack.outputs["landing_bucket_needs"]
-    narrow = {"event_pattern": needs["event_pattern"].replace("table=", "table-")}
-    [found] = findings(altered(stack, landing_bucket_needs=narrow), "landing")
-    assert (found.verdict, found.what[:31]) == (Verdict.WARNING, "files under table= are not read")
+    for prefix, what in (
+        ("table=", "files under table= are not read"),
+        ("erp/", "files of projectbudgets are not read, e.g. 'erp/budgets.csv'"),
+    ):
+        narrow = {"event_pattern": needs["event_pattern"].replace(prefix, "in/")}
+        [found] = findings(altered(stack, landing_bucket_needs=narrow), "landing")
+        assert found.verdict == Verdict.WARNING
+        assert found.what.startswith(what)
     elsewhere = replace(stack, outputs={**stack.outputs, "region": "us-east-2"})
     assert "tm-landing is not in us-east-2" in problem(elsewhere, "landing").what
 

@@ -170,7 +170,7 @@ def test_drop_uploads_manifest(
         key: file.stat().st_size,
         f"{key}.ctl": len("complete"),
     }
-    assert f"{key}.ctl is a manifest of dailycheckins: upload it by --manifest" in (
+    assert f"{key}.ctl is a manifest of dailycheckins: upload it with its file by --manifest" in (
         one_line(tm("drop", file, "--key", f"{key}.ctl"))
     )
 

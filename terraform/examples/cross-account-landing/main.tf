@@ -43,7 +43,7 @@ module "pipeline" {
   landing_bucket = {
     name       = aws_s3_bucket.files.bucket
     account_id = data.aws_caller_identity.files.account_id
-    prefixes   = ["table="]
+    prefixes   = ["table=", "erp/"] # the keys of the sample contracts
   }
 
   aurora              = { final_snapshot = var.protected }
