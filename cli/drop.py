@@ -97,10 +97,12 @@ def ingestion(stack: Stack, source: Source) -> Ingestion:
 
 def print_waiting(stack: Stack, ingestion: Ingestion) -> None:
     """Print what an uploaded file waits for, if its contract requires a manifest."""
-    if stack.intake.manifest_within(ingestion.table) is not None:
+    key = stack.intake.manifest_of(ingestion)
+    if isinstance(key, str):
         console.print(
-            "The file needs its manifest; one with which another version was loaded does not "
-            f"count. To load it without one: `tm replay {ingestion.id} --without-manifest`."
+            f"The file needs its manifest s3://{ingestion.source.bucket}/{key}; one with which "
+            "another version was loaded does not count. To load it without one: "
+            f"`tm replay {ingestion.id} --without-manifest`."
         )
 
 

@@ -242,7 +242,7 @@ class Intake:
 
     def _register(self, ingestion: Ingestion) -> str | None:
         """Register a file for its manifest; return what it waits for, or None."""
-        key = self._manifest_key(ingestion)
+        key = self.manifest_of(ingestion)
         if not isinstance(key, str):
             return None
         # Before the file is logged and its manifest looked for: if the manifest lands later, its
@@ -289,7 +289,7 @@ class Intake:
     def _landed_manifest(
         self, ingestion: Ingestion, known: Source | None
     ) -> Source | Unvouched | None:
-        key = self._manifest_key(ingestion)
+        key = self.manifest_of(ingestion)
         if key is None or isinstance(key, Unvouched):
             return key
         if known is not None and known.key == key:
@@ -301,7 +301,7 @@ class Intake:
             return Unvouched(f"its manifest {quoted(key, KEY)} has not landed")
         return found if found.has_version else Unvouched(NO_VERSION_REASON)
 
-    def _manifest_key(self, ingestion: Ingestion) -> str | Unvouched | None:
+    def manifest_of(self, ingestion: Ingestion) -> str | Unvouched | None:
         """Return the key of the manifest that a file requires, or None."""
         if ingestion.table not in self.contracts:
             return Unvouched(f"there is no valid contract for table {ingestion.table!r}")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
 import pyarrow as pa
 
 from shared import undecodable
@@ -17,6 +18,8 @@ T = TypeVar("T")
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
 """Maximum bytes of a line, which limits the memory that a malformed file can use."""
+MAX_LINES = 1_000_000
+"""Maximum lines of a chunk, for the same reason: a line costs about 100 bytes beside its text."""
 _NEWLINE = b"\n"
 
 
@@ -75,9 +78,23 @@ def read_lines(
                 line = number + error.object.count(_NEWLINE, 0, error.start)
                 yield _refusal(error, encoding, line)
                 return
-            yield lines
+            yield from _pieces(lines)
             number += lines.ends
         rest = text[end:]
+
+
+def _pieces(lines: Lines) -> Iterator[Lines]:
+    """Divide a chunk into chunks of at most `MAX_LINES`."""
+    if lines.ends <= MAX_LINES:
+        yield lines
+        return
+    ends = np.flatnonzero(np.frombuffer(lines.text, np.uint8) == _NEWLINE[0]) + 1
+    begin, first, last = 0, lines.first, lines.first + lines.ends
+    for end in [*ends[MAX_LINES - 1 :: MAX_LINES].tolist(), len(lines.text)]:
+        count = min(MAX_LINES, last - first)
+        if end > begin:
+            yield Lines(first, lines.text[begin:end], count)
+        begin, first = end, first + count
 
 
 def long_line(text: bytes, limit: int) -> int | None:

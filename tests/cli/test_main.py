@@ -163,8 +163,10 @@ def test_drop_uploads_manifest(
     result = tm(*both)
 
     assert result.exit_code == 0, result.stderr
-    assert "waits for" not in result.stdout
     key = "table=dailycheckins/year=2024/month=3/day=3/checkins.csv"
+    needs = f"The file needs its manifest s3://{LANDING}/{key}.ctl; "
+    assert needs not in result.stdout
+    assert needs in tm(*both[:-2]).stdout
     listed = s3.list_objects_v2(Bucket=LANDING)["Contents"]
     assert {each["Key"]: each["Size"] for each in listed} == {
         key: file.stat().st_size,

@@ -313,6 +313,10 @@ def test_specimen_of_random_contract_is_valid(made_of: Contract, tmp_path: Path)
             ),
             "A file of a must have at least 3 rows",
         ),
+        (
+            contract(text(), dialect={"quote_char": None, "header_rows": [1, 2]}),
+            "A file of a cannot be generated: the name of its only column has several parts",
+        ),
         *(
             (contract(text(), **vouched), f"The contract of a requires a {what}, which cannot be")
             for what, vouched in (

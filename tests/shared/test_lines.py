@@ -16,8 +16,12 @@ def cut(text: bytes, size: int) -> Iterator[bytes]:
     return (text[i : i + size] for i in range(0, len(text), size))
 
 
+@pytest.mark.parametrize("most", [1, 2, 3, 1000])
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
-def test_chunks_are_whole_lines_for_any_chunk_size(size: int) -> None:
+def test_chunks_are_whole_lines_for_any_chunk_size(
+    size: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "MAX_LINES", most)
     text = "\ufeffимя,b\r\nё,2\r\n\r\nlast,3".encode()
 
     found = list(read_lines(cut(text, size), "utf-8", CSV))
@@ -29,6 +33,7 @@ def test_chunks_are_whole_lines_for_any_chunk_size(size: int) -> None:
     counted = itertools.accumulate((each.text.count(b"\n") for each in chunks), initial=1)
     assert [each.first for each in chunks] == list(counted)[:-1]
     assert [each.ends for each in chunks] == [each.text.count(b"\n") for each in chunks]
+    assert max(each.ends for each in chunks) <= most
 
 
 def test_empty_stream_has_no_lines() -> None:
