@@ -127,7 +127,7 @@ def test_replay_may_waive_manifest(cloud: Cloud, monkeypatch: pytest.MonkeyPatch
         f"Upload its manifest, or load the file without it: `tm {' '.join(waived)}`."
     )
     assert "1 file waits for a manifest: `tm status --status waiting`." in tm("status").stdout
-    assert f"Reason: the file waits for its manifest '{KEY}.ctl'" in (
+    assert f"Why: the file waits for its manifest '{KEY}.ctl'" in (
         " ".join(tm("status", ingestion.id).stdout.split())
     )
     assert tm(*waived).stdout == f"Started dailycheckins-{ingestion.id}\n"
