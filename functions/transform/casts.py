@@ -155,23 +155,25 @@ def _cast_column(texts: pa.StringArray, column: Column, contract: Contract) -> _
     # Values repeat. Casting each distinct value once saves most of the time.
     encoded = texts.dictionary_encode()
     indices, distinct = encoded.indices, without_missing(encoded.dictionary, column, contract)
-    values, reasons = _cast_distinct(distinct, column, contract)
+    values, _ = _cast_distinct(distinct, column, contract)
     if values.equals(encoded.dictionary):
         return _Values(texts)
     is_failed = pc.and_(distinct.is_valid(), values.is_null())
     if not pc.any(is_failed).as_py():
         return _Values(values.take(indices))
     failed = pc.indices_nonzero(is_failed.take(indices))
-    # Arrow cannot write a dictionary that holds a null.
-    why = pc.if_else(is_failed, reasons(), "")
-    few = pc.indices_nonzero(is_failed)[:_ADVISED]
-    advice = _advice(encoded.dictionary.take(few), column, contract)
-    is_advised = np.zeros(len(distinct), np.bool_)
-    is_advised[few] = True
-    longer = pc.binary_join_element_wise(why.take(few), advice, "")
-    why = pc.replace_with_mask(why, pa.array(is_advised), longer)
+    # Reasons cost more than values, so only failed texts are cast for them.
+    wrong = distinct.filter(is_failed)
+    _, reasons = _cast_distinct(wrong, column, contract)
+    advised = encoded.dictionary.filter(is_failed)[:_ADVISED]
+    unadvised = pa.array([""] * (len(wrong) - len(advised)), pa.string())
+    advice = pa.concat_arrays([_advice(advised, column, contract), unadvised])
+    why = pc.binary_join_element_wise(reasons(), advice, "")
+    place = np.cumsum(is_failed.to_numpy(zero_copy_only=False), dtype=np.int32) - 1
     return _Values(
-        values.take(indices), failed, pa.DictionaryArray.from_arrays(indices.take(failed), why)
+        values.take(indices),
+        failed,
+        pa.DictionaryArray.from_arrays(place[indices.take(failed).to_numpy()], why),
     )
 
 
