@@ -96,7 +96,7 @@ test-tls: $(READY) ## test TLS and a slow database start; needs the Debian packa
 
 .PHONY: test-git
 test-git: $(READY) ## test hooks, release steps, tutorial and upgrade; needs git and ssh-keygen
-	$(BIN)/pytest -o cache_dir=$(CACHE)/pytest -m git tests/test_hooks.py tests/test_release.py tests/docs tests/test_upgrade.py
+	$(BIN)/pytest $(PARALLEL) -m git tests/test_hooks.py tests/test_release.py tests/docs tests/test_upgrade.py
 
 # No lock file: it would record the registry's address.
 $(NPM)/.ready: tests/npm/package.json | $(READY)
