@@ -1,59 +1,55 @@
-"""Lossless Parquet objects in staging, including microseconds, time zones and decimals.
+"""Parquet objects in staging, with all types of Arrow.
 
-The defaults of awswrangler would truncate timestamps to milliseconds and remove their time zones. A
-URI without `s3://` is a local path, so that a file can be tested without a cloud.
+awswrangler sends and receives the objects, but Arrow writes and reads them: awswrangler would
+convert them to pandas, and truncate timestamps to milliseconds. A URI without `s3://` is a local
+path, so that a file can be tested without a cloud.
 
 Every function except `is_missing` raises `StagingUnavailable` if S3 is temporarily unavailable.
 """
 
+import io
 import shutil
 from pathlib import Path
 
 import awswrangler as wr
 import botocore.exceptions
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
 from shared.errors import StagingIncomplete
 from shared.s3 import unavailable
 
-_LOSSLESS = {
-    "coerce_timestamps": None,
-    "flavor": None,
-    "version": "2.6",
-    # Takes most of the time to write, but parts are small and read only twice.
-    "use_dictionary": False,
-}
-"""Pass a copy, because awswrangler adds the first table's schema to it."""
-
 
 def write(table: pa.Table, uri: str) -> None:
     """Write one object."""
+    # A dictionary takes most of the time to write, but parts are small and read only twice.
     if path := _local(uri):
         path.parent.mkdir(parents=True, exist_ok=True)
-        pa.parquet.write_table(table, path)
+        pa.parquet.write_table(table, path, use_dictionary=False)
         return
-    frame = table.to_pandas(types_mapper=pd.ArrowDtype)
+    file = io.BytesIO()
+    pa.parquet.write_table(table, file, use_dictionary=False)
+    file.seek(0)
     with unavailable(uri):
-        wr.s3.to_parquet(frame, uri, pyarrow_additional_kwargs=dict(_LOSSLESS))
+        wr.s3.upload(file, uri)
 
 
 def read(uri: str) -> pa.Table:
-    """Read one object with its original types; raise StagingIncomplete if it is missing."""
+    """Read one object; raise StagingIncomplete if it is missing."""
     if path := _local(uri):
         # Ignore the `key=value` names of the folders, which are not columns.
         return pa.parquet.read_table(path, partitioning=None)
+    file = io.BytesIO()
     try:
         with unavailable(uri):
-            frame = wr.s3.read_parquet(uri, dtype_backend="pyarrow")
-    except (wr.exceptions.NoFilesFound, botocore.exceptions.ClientError) as error:
+            wr.s3.download(uri, file)
+    except botocore.exceptions.ClientError as error:
         if not is_missing(error):
             raise
         raise StagingIncomplete(
             f"{uri} is missing, but an earlier state wrote it: replay the ingestion"
         ) from None
-    return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata()
+    return pa.parquet.read_table(file)
 
 
 def parts(prefix: str) -> list[str]:

@@ -65,12 +65,6 @@ def test_upload_is_not_listed_as_part(prefix: str, tmp_path: Path) -> None:
         assert Path(f"{prefix}report.json").read_bytes() == b"{}"
 
 
-def test_read_reports_missing_part(s3: "S3Client", monkeypatch: pytest.MonkeyPatch) -> None:
-    uri = f"s3://{STAGING}/table=t/part-00000.parquet"
+def test_read_reports_missing_part(s3: "S3Client") -> None:
     with pytest.raises(StagingIncomplete, match="is missing, but an earlier state wrote it"):
-        parquet.read(uri)
-
-    # Deleted between listing and reading.
-    monkeypatch.setattr("awswrangler.s3._read_parquet._path2list", lambda *_, **__: [uri])
-    with pytest.raises(StagingIncomplete, match="is missing, but an earlier state wrote it"):
-        parquet.read(uri)
+        parquet.read(f"s3://{STAGING}/table=t/part-00000.parquet")
