@@ -23,8 +23,10 @@ pytestmark = [pytest.mark.deep, pytest.mark.timeout(900)]
 
 def test_bring_your_own_database(sandbox: Sandbox, tmp_path: Path) -> None:
     ec2, rds = sandbox.aws.client("ec2"), sandbox.aws.client("rds")
-    subnets = [each["SubnetId"] for each in ec2.describe_subnets()["Subnets"]]
-    [group] = ec2.describe_security_groups(GroupNames=["default"])["SecurityGroups"]
+    [vpc] = ec2.describe_vpcs(Filters=[{"Name": "isDefault", "Values": ["true"]}])["Vpcs"]
+    of_vpc = [{"Name": "vpc-id", "Values": [vpc["VpcId"]]}]
+    subnets = [each["SubnetId"] for each in ec2.describe_subnets(Filters=of_vpc)["Subnets"]]
+    [group] = ec2.describe_security_groups(Filters=of_vpc)["SecurityGroups"]
     rds.create_db_instance(
         DBInstanceIdentifier="own",
         DBInstanceClass="db.t4g.micro",
