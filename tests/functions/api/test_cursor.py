@@ -49,7 +49,8 @@ def test_decode_refuses_any_text(cursor: str) -> None:
 @pytest.mark.parametrize(
     "cursor",
     [
-        # This one is of an earlier version. # pragma: allowlist nextline secret
+        # Of an earlier version:
+        # pragma: allowlist nextline secret
         "WyJhOWU0MDQzNWI3MTZlMjZkIiwiMjAxOS0wOS0yN1QwMDowMDowMC4xMjM0NTZaIiw5MjIzMzcyMDM2ODU0Nzc1ODA3XQ",
         *("", "garbage", "ü", "a", "W10", "[" * 100_000),
         *map(_encoded, (None, {}, [], ["0" * 16], ["0" * 16, *POSITION], POSITION)),
