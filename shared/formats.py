@@ -89,6 +89,8 @@ _SPACES = "[ \u00a0\u202f]"
 """CLDR has narrow and no-break spaces in and before AM and PM; files often have plain ones."""
 _MAX_FRACTION = 9  # as in Java
 _MAX_READINGS = 64
+_ANY_DIGITS = re.compile(r"\\d|\{\d+,?\d*\}|\[A-Za-z0-9_\+/-\]")
+"""Parts of expressions that treat all digits alike."""
 MICROSECOND_DIGITS = 6
 """PostgreSQL stores microseconds."""
 
@@ -116,6 +118,11 @@ class Reading:
     def is_absolute(self) -> bool:
         """Whether each text says its own time zone."""
         return bool(self.groups & {*_ZONES, *_EPOCHS})
+
+    @property
+    def tells_digits_apart(self) -> bool:
+        """Whether it depends on a text's digits, not only on their places, if the text matches."""
+        return re.search("[0-9]", _ANY_DIGITS.sub("", self.regex)) is not None
 
     @property
     def has_time(self) -> bool:

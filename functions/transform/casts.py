@@ -16,6 +16,8 @@ from shared.rows import REPEATED, Rows
 
 _WIDE = pa.decimal128(38, 0)  # wider than any column, to compare with its limits
 _EXPONENT = "([eE][+-]?[0-9]+)?"
+_SAMPLED = 1_000
+"""Texts of a chunk that show whether the texts of a column repeat."""
 _ADVISED = 1_000
 """Distinct texts of a column and chunk that are cast again to advise on options."""
 _INTEGERS = {2: pa.int16(), 4: pa.int32(), 8: pa.int64()}
@@ -152,11 +154,10 @@ def values_of(
 
 
 def _cast_column(texts: pa.StringArray, column: Column, contract: Contract) -> _Values:
-    # Values repeat. Casting each distinct value once saves most of the time.
-    encoded = texts.dictionary_encode()
-    indices, distinct = encoded.indices, without_missing(encoded.dictionary, column, contract)
+    different, indices = _different(texts)
+    distinct = without_missing(different, column, contract)
     values, _ = _cast_distinct(distinct, column, contract)
-    if values.equals(encoded.dictionary):
+    if values.equals(different):
         return _Values(texts)
     is_failed = pc.and_(distinct.is_valid(), values.is_null())
     if not pc.any(is_failed).as_py():
@@ -165,7 +166,7 @@ def _cast_column(texts: pa.StringArray, column: Column, contract: Contract) -> _
     # Reasons cost more than values, so only failed texts are cast for them.
     wrong = distinct.filter(is_failed)
     _, reasons = _cast_distinct(wrong, column, contract)
-    advised = encoded.dictionary.filter(is_failed)[:_ADVISED]
+    advised = different.filter(is_failed)[:_ADVISED]
     unadvised = pa.array([""] * (len(wrong) - len(advised)), pa.string())
     advice = pa.concat_arrays([_advice(advised, column, contract), unadvised])
     why = pc.binary_join_element_wise(reasons(), advice, "")
@@ -175,6 +176,17 @@ def _cast_column(texts: pa.StringArray, column: Column, contract: Contract) -> _
         failed,
         pa.DictionaryArray.from_arrays(place[indices.take(failed).to_numpy()], why),
     )
+
+
+def _different(texts: pa.StringArray) -> tuple[pa.StringArray, pa.Int32Array]:
+    """Return the distinct texts and the index of each text's, to cast each distinct text once.
+
+    If most of the texts differ, return all of them, because that takes less time.
+    """
+    if len(texts) > _SAMPLED and len(texts[:_SAMPLED].unique()) > _SAMPLED // 2:
+        return texts, pa.array(np.arange(len(texts), dtype=np.int32))
+    encoded = texts.dictionary_encode()
+    return encoded.dictionary, encoded.indices
 
 
 def _advice(texts: pa.StringArray, column: Column, contract: Contract) -> pa.StringArray:

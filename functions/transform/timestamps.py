@@ -8,9 +8,10 @@ February as 2 March and supports neither fractions nor month names in other lang
 import datetime as dt
 import functools
 import zoneinfo
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum, auto
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -35,6 +36,12 @@ _THURSDAY = 3  # the weekday of 1970-01-01
 _MAX_OFFSET = 18 * 3600  # in seconds, as in Java
 _PIVOT = 2000  # Java's first year of `yy`
 _BEYOND = rf"\A\d{{{MICROSECOND_DIGITS}}}\d*[1-9]"
+_MAX_SHAPES = 256
+"""Shapes that are read one by one; reading one takes as long as reading 1,000 texts."""
+_ZERO, _MINUS = b"0-"
+_SHAPES = np.arange(256, dtype=np.uint8)
+"""The byte of a shape for each byte of a text."""
+_SHAPES[_ZERO : _ZERO + 10] = _ZERO
 _CHANGING = 2**62
 """Instead of an offset: the zone has several. A fault is added if a local time has not just one."""
 
@@ -95,8 +102,9 @@ def parse_times(texts: pa.StringArray, column: Column) -> tuple[pa.Array, Reason
 def _parsed(
     texts: pa.StringArray, column: Column, described: Described, kind: pa.DataType
 ) -> tuple[pa.Array, Reasons]:
+    shaped = _Shaped.of(texts)
     found = [
-        _read(texts, form, reading, form.timezone or column.timezone, kind)
+        _read(shaped, form, reading, form.timezone or column.timezone, kind)
         for form in column.formats
         for reading in form.readings(described)
     ]
@@ -159,57 +167,171 @@ def _reason(fault: _Fault, values: _Values, column: Column) -> str:
 
 
 def _read(
-    texts: pa.StringArray, form: Format, reading: Reading, zone: str, kind: pa.DataType
+    texts: "_Shaped", form: Format, reading: Reading, zone: str, kind: pa.DataType
 ) -> _Values:
-    # Matching costs a fifth of extracting, and most texts match only one format.
-    matched = np.flatnonzero(_as_booleans(pc.match_substring_regex(texts, reading.regex)))
-    found = pc.extract_regex(texts.take(pa.array(matched)), reading.regex)
-    parts = _Parts(found, reading, np.zeros(len(matched), np.int8))
-    if "epoch_millis" in reading.groups:
-        instants = parts.number("epoch_millis") * 1_000
-    elif "epoch_seconds" in reading.groups:
-        micros = parts.micros()
-        is_negative = _as_booleans(pc.starts_with(parts.text("epoch_seconds"), "-"))
-        micros = np.where(is_negative, -micros, micros).astype(np.int64)
-        instants = parts.number("epoch_seconds") * _SECOND + micros
-    else:
-        instants = parts.seconds(form.pivot or _PIVOT) * _SECOND + parts.micros()
-        if kind == TYPE:
-            instants = parts.utc(instants, ZoneInfo(zone))
-    parts.fail(_Fault.OUTSIDE, (instants < _FIRST) | (instants > _LAST))
-    if form.beyond_microseconds != "truncate":
-        parts.fail(_Fault.PRECISE, parts.is_beyond_microseconds())
-
-    values = np.zeros(len(texts), np.int64)
-    values[matched] = instants
-    faults = np.full(len(texts), _Fault.UNMATCHED, np.int8)
-    faults[matched] = parts.faults
+    values = np.zeros(len(texts.texts), np.int64)
+    faults = np.full(len(texts.texts), _Fault.UNMATCHED, np.int8)
+    for matched, groups in texts.matches(reading):
+        parts = _Parts(groups, reading, np.zeros(len(matched), np.int8))
+        if "epoch_millis" in reading.groups:
+            instants = parts.number("epoch_millis") * 1_000
+        elif "epoch_seconds" in reading.groups:
+            micros = parts.micros()
+            is_negative = _as_booleans(pc.starts_with(groups.text("epoch_seconds"), "-"))
+            micros = np.where(is_negative, -micros, micros).astype(np.int64)
+            instants = parts.number("epoch_seconds") * _SECOND + micros
+        else:
+            instants = parts.seconds(form.pivot or _PIVOT) * _SECOND + parts.micros()
+            if kind == TYPE:
+                instants = parts.utc(instants, ZoneInfo(zone))
+        parts.fail(_Fault.OUTSIDE, (instants < _FIRST) | (instants > _LAST))
+        if form.beyond_microseconds != "truncate":
+            parts.fail(_Fault.PRECISE, parts.is_beyond_microseconds())
+        values[matched] = instants
+        faults[matched] = parts.faults
     array = pa.array(values, mask=faults != _Fault.NONE).cast(pa.timestamp("us")).cast(kind)
     return _Values(array, faults, form, reading, zone)
+
+
+class _Groups(Protocol):
+    """The groups of texts that match a reading."""
+
+    def text(self, group: str) -> pa.StringArray:
+        """Return the texts of a group; empty for an optional one that is missing."""
+
+    def number(self, group: str) -> _Integers:
+        """Return the numbers of a group of digits, which a minus may precede."""
+
+    def micros(self, group: str) -> _Integers:
+        """Return the microseconds of a fraction of a second; 0 if it is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Extracted:
+    """Groups that Arrow has extracted."""
+
+    found: pa.StructArray
+
+    def text(self, group: str) -> pa.StringArray:
+        return pc.struct_field(self.found, group)
+
+    def number(self, group: str) -> _Integers:
+        return _as_integers(self.text(group))
+
+    def micros(self, group: str) -> _Integers:
+        digits = pc.utf8_slice_codeunits(self.text(group), 0, MICROSECOND_DIGITS)
+        return _as_integers(pc.utf8_rpad(digits, width=MICROSECOND_DIGITS, padding="0"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Sliced:
+    """Groups of texts with the same shape, in which each group is at the same bytes.
+
+    The texts begin at `begins` in `data`. `spans` has the first byte and the length of each group,
+    and None for one that is missing.
+    """
+
+    data: npt.NDArray[np.uint8]
+    begins: _Integers
+    spans: Mapping[str, tuple[int, int] | None]
+
+    def text(self, group: str) -> pa.StringArray:
+        begin, length = self.spans[group] or (0, 0)
+        codes = self.data[self.begins[:, np.newaxis] + np.arange(begin, begin + length)]
+        offsets = np.arange(len(codes) + 1, dtype=np.int32) * np.int32(length)
+        return pa.StringArray.from_buffers(len(codes), pa.py_buffer(offsets), pa.py_buffer(codes))
+
+    def number(self, group: str) -> _Integers:
+        begin, length = self.spans[group] or (0, 0)
+        if length and self.data[self.begins[0] + begin] == _MINUS:
+            return -self._number(begin + 1, length - 1)
+        return self._number(begin, length)
+
+    def micros(self, group: str) -> _Integers:
+        begin, length = self.spans[group] or (0, 0)
+        used = min(length, MICROSECOND_DIGITS)
+        micros: _Integers = self._number(begin, used) * 10 ** (MICROSECOND_DIGITS - used)
+        return micros
+
+    def _number(self, begin: int, digits: int) -> _Integers:
+        numbers = np.zeros(len(self.begins), np.int64)
+        for at in range(begin, begin + digits):
+            numbers = numbers * 10 + (self.data[self.begins + at] - _ZERO)
+        return numbers
+
+
+@dataclass(frozen=True, slots=True)
+class _Shaped:
+    """Texts and their shapes: the texts with 0 for each digit.
+
+    Most columns have few shapes, and matching a shape is as good as matching all of its texts.
+
+    Attributes:
+        texts: the texts.
+        shapes: the distinct shapes; empty if there are more than `_MAX_SHAPES`.
+        rows: the indices of the texts of each shape.
+        begins: where each text begins in `data`.
+    """
+
+    texts: pa.StringArray
+    shapes: pa.StringArray
+    rows: list[npt.NDArray[np.intp]]
+    data: npt.NDArray[np.uint8]
+    begins: _Integers
+
+    @classmethod
+    def of(cls, texts: pa.StringArray) -> "_Shaped":
+        whole = pa.concat_arrays([texts]) if texts.offset else texts
+        valid, offsets, data = whole.buffers()
+        codes = np.frombuffer(data or b"", np.uint8)
+        begins = np.frombuffer(offsets or bytes(4), np.int32)[: len(texts)].astype(np.int64)
+        shapes = pa.py_buffer(_SHAPES[codes])
+        encoded = pa.StringArray.from_buffers(
+            len(texts), offsets, shapes, valid
+        ).dictionary_encode()
+        if len(encoded.dictionary) > _MAX_SHAPES:
+            return cls(texts, pa.array([], pa.string()), [], codes, begins)
+        numbers = encoded.indices.fill_null(_MAX_SHAPES).to_numpy().astype(np.uint16)
+        order = np.argsort(numbers, kind="stable")
+        ends = np.searchsorted(numbers[order], np.arange(len(encoded.dictionary)), "right")
+        return cls(texts, encoded.dictionary, np.split(order, ends)[:-1], codes, begins)
+
+    def matches(self, reading: Reading) -> Iterator[tuple[npt.NDArray[np.intp], _Groups]]:
+        """Yield indices of texts that match a reading, and their groups."""
+        if self.rows and not reading.tells_digits_apart:
+            spans = pc.extract_regex_span(self.shapes, reading.regex).to_pylist()
+            for rows, found in zip(self.rows, spans, strict=True):
+                if found is not None:
+                    yield rows, _Sliced(self.data, self.begins[rows], found)
+            return
+        # Matching costs a fifth of extracting, and most texts match only one format.
+        matched = np.flatnonzero(_as_booleans(pc.match_substring_regex(self.texts, reading.regex)))
+        yield (
+            matched,
+            _Extracted(pc.extract_regex(self.texts.take(pa.array(matched)), reading.regex)),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
     """The parts of texts that match a reading, by group; `faults` has the first fault of each."""
 
-    found: pa.StructArray
+    groups: _Groups
     reading: Reading
     faults: npt.NDArray[np.int8]
 
     def fail(self, fault: _Fault, where: _Booleans) -> None:
         self.faults[where & (self.faults == _Fault.NONE)] = fault
 
-    def text(self, group: str) -> pa.StringArray:
-        return pc.struct_field(self.found, group)
-
     def number(self, group: str, default: int = 0) -> _Integers:
         if group not in self.reading.groups:
             return np.full(len(self.faults), default, np.int64)
-        return _as_integers(self.text(group))
+        return self.groups.number(group)
 
     def name(self, group: str) -> _Integers:
         """Return the numbers of names."""
-        numbers, encoded = self.reading.names[group], self.text(group).dictionary_encode()
+        encoded = self.groups.text(group).dictionary_encode()
+        numbers = self.reading.names[group]
         # RE2 and Python may ignore the case of rare letters differently: -1 is no valid number.
         found = [numbers.get(plain(name), -1) for name in encoded.dictionary.to_pylist()]
         return np.array(found, np.int64)[_as_integers(encoded.indices)]
@@ -217,16 +339,13 @@ class _Parts:
     def micros(self) -> _Integers:
         if "fraction" not in self.reading.groups:
             return self.number("fraction")
-        digits = self.text("fraction")
-        if self.reading.fraction_digits > MICROSECOND_DIGITS:
-            digits = pc.utf8_slice_codeunits(digits, 0, MICROSECOND_DIGITS)
-        return _as_integers(pc.utf8_rpad(digits, width=MICROSECOND_DIGITS, padding="0"))
+        return self.groups.micros("fraction")
 
     def is_beyond_microseconds(self) -> _Booleans:
         """Return which fractions have digits other than zero beyond microseconds."""
         if self.reading.fraction_digits <= MICROSECOND_DIGITS:
             return np.zeros(len(self.faults), np.bool_)
-        return _as_booleans(pc.match_substring_regex(self.text("fraction"), _BEYOND))
+        return _as_booleans(pc.match_substring_regex(self.groups.text("fraction"), _BEYOND))
 
     def seconds(self, pivot: int) -> _Integers:
         """Return the local seconds since 1970."""
@@ -275,7 +394,7 @@ class _Parts:
         """Return the distinct zones, None for an unknown one, and the index of each text's."""
         for group, zone_of in (("offset", _offset_zone), ("zone", _named_zone)):
             if group in self.reading.groups:
-                encoded = self.text(group).dictionary_encode()
+                encoded = self.groups.text(group).dictionary_encode()
                 zones = [zone_of(text) for text in encoded.dictionary.to_pylist()]
                 return zones, _as_integers(encoded.indices)
         return [default], np.zeros(len(self.faults), np.int64)

@@ -1,4 +1,5 @@
 import datetime as dt
+import re
 from typing import Any
 
 import pyarrow as pa
@@ -278,6 +279,7 @@ KINDS: dict[str, dict[str, str]] = {
 def test_every_valid_format_reads_every_text(
     pattern: str, locale: str, kind: str, data: st.DataObject
 ) -> None:
+    """Also, texts read by their shapes have the values of texts read one by one."""
     try:
         of = contracts.column(
             "at", kind, formats=(Format(pattern=pattern, locale=locale),), **KINDS[kind]
@@ -288,11 +290,20 @@ def test_every_valid_format_reads_every_text(
     regexes = [each.regex for each in of.formats[0].readings(of.type.formats or "days")]
     texts = [data.draw(st.from_regex(each.replace(r"\z", r"\Z"))) for each in regexes]
     parse = timestamps.parse_dates if kind == "date" else timestamps.parse_timestamps
+    random = data.draw(st.randoms())
+    texts += [re.sub("[0-9]", lambda _: random.choice("0123456789"), each) for each in texts]
+    # A slice, whose texts do not begin at the first byte.
+    array = pa.array(["before", *texts, None, "", "x"])[1:]
 
-    values, reasons = parse(pa.array([*texts, "", "x"]), of)
+    values, reasons = parse(array, of)
 
-    assert len(values) == len(reasons()) == len(texts) + 2
+    assert len(values) == len(reasons()) == len(array)
     event("read" if values.null_count < len(values) else "rejected")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timestamps, "_MAX_SHAPES", 0)
+        expected, expected_reasons = parse(array, of)
+        assert values.equals(expected)
+        assert reasons().equals(expected_reasons())
 
 
 def test_parse_accepts_empty_array() -> None:
