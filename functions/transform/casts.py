@@ -169,13 +169,10 @@ def _cast_column(texts: pa.StringArray, column: Column, contract: Contract) -> _
     advised = different.filter(is_failed)[:_ADVISED]
     unadvised = pa.array([""] * (len(wrong) - len(advised)), pa.string())
     advice = pa.concat_arrays([_advice(advised, column, contract), unadvised])
-    why = pc.binary_join_element_wise(reasons(), advice, "")
+    why = pc.binary_join_element_wise(reasons(), advice, "").dictionary_encode()
     place = np.cumsum(is_failed.to_numpy(zero_copy_only=False), dtype=np.int32) - 1
-    return _Values(
-        values.take(indices),
-        failed,
-        pa.DictionaryArray.from_arrays(place[indices.take(failed).to_numpy()], why),
-    )
+    of_failed = why.take(pa.array(place[indices.take(failed).to_numpy()]))
+    return _Values(values.take(indices), failed, of_failed)
 
 
 def _different(texts: pa.StringArray) -> tuple[pa.StringArray, pa.Int32Array]:
