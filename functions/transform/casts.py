@@ -164,15 +164,17 @@ def _cast_column(texts: pa.StringArray, column: Column, contract: Contract) -> _
         return _Values(values.take(indices))
     failed = pc.indices_nonzero(is_failed.take(indices))
     # Reasons cost more than values, so only failed texts are cast for them.
-    wrong = distinct.filter(is_failed)
-    _, reasons = _cast_distinct(wrong, column, contract)
-    advised = different.filter(is_failed)[:_ADVISED]
-    unadvised = pa.array([""] * (len(wrong) - len(advised)), pa.string())
+    wrong = different.filter(is_failed).dictionary_encode()
+    _, reasons = _cast_distinct(
+        without_missing(wrong.dictionary, column, contract), column, contract
+    )
+    advised = wrong.dictionary[:_ADVISED]
+    unadvised = pa.array([""] * (len(wrong.dictionary) - len(advised)), pa.string())
     advice = pa.concat_arrays([_advice(advised, column, contract), unadvised])
     why = pc.binary_join_element_wise(reasons(), advice, "").dictionary_encode()
-    place = np.cumsum(is_failed.to_numpy(zero_copy_only=False), dtype=np.int32) - 1
-    of_failed = why.take(pa.array(place[indices.take(failed).to_numpy()]))
-    return _Values(values.take(indices), failed, of_failed)
+    place = np.cumsum(is_failed.to_numpy(zero_copy_only=False)) - 1
+    of_failed = wrong.indices.take(pa.array(place[indices.take(failed).to_numpy()]))
+    return _Values(values.take(indices), failed, why.take(of_failed))
 
 
 def _different(texts: pa.StringArray) -> tuple[pa.StringArray, pa.Int32Array]:
