@@ -70,15 +70,21 @@ class Profile:
         """The number of rows that equal an earlier row."""
         if not self._hashes:
             return 0
-        hashes = np.concatenate(self._hashes)
-        return len(hashes) - len(np.unique(hashes))
+        # Several times faster than np.unique, which builds a hash table.
+        hashes = np.sort(np.concatenate(self._hashes))
+        return int(np.count_nonzero(hashes[1:] == hashes[:-1]))
 
 
 def _hash(values: pa.Array) -> npt.NDArray[np.uint64]:
+    hashes: npt.NDArray[np.uint64]
+    if pa.types.is_timestamp(values.type):
+        # Mostly distinct, and pandas hashes numbers much faster than strings.
+        numbers = values.cast(pa.int64()).fill_null(0).to_numpy()
+        hashes = pd.util.hash_array(numbers, categorize=False)
+        hashes[values.is_null().to_numpy(zero_copy_only=False)] = _NULL
+        return hashes
     encoded = values.dictionary_encode()
-    # Timestamps are mostly distinct, and pandas hashes numbers much faster than strings.
-    plain = pa.int64() if pa.types.is_timestamp(values.type) else pa.string()
-    keys = encoded.dictionary.cast(plain).to_numpy(zero_copy_only=False)
+    keys = encoded.dictionary.cast(pa.string()).to_numpy(zero_copy_only=False)
     distinct = np.append(pd.util.hash_array(keys, categorize=False), np.uint64(_NULL))
-    hashes: npt.NDArray[np.uint64] = distinct[encoded.indices.fill_null(-1).to_numpy()]
+    hashes = distinct[encoded.indices.fill_null(-1).to_numpy()]
     return hashes
