@@ -367,6 +367,7 @@ def test_configuration_is_valid(run: Module) -> None:
     run("validate")
 
 
+@pytest.mark.timeout(600)
 def test_terraform_tests_pass(run: Module) -> None:
     run("test")
 
