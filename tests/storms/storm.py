@@ -236,7 +236,9 @@ class Storm:
         for version in batch:
             self._scheduler.pause("a version to land")
             version_id = self._put(version.key, version.body)
-            source = Source(LANDING, version.key, version_id, len(version.body))
+            # Without its time, a pause would follow here, in which trigger may start this version.
+            now = dt.datetime.now(dt.UTC)
+            source = Source(LANDING, version.key, version_id, len(version.body), now)
             self._landed.append(Landed(version, self._ingestion(source)))
             self._tally["versions"] += 1
             self._send_s3_event(source, version.name)
