@@ -20,18 +20,40 @@ from shared.errors import StagingIncomplete
 from shared.s3 import unavailable
 
 
-def write(table: pa.Table, uri: str) -> None:
-    """Write one object."""
-    # A dictionary takes most of the time to write, but parts are small and read only twice.
+def write(table: pa.Table, uri: str, *, is_flat: bool = False) -> None:
+    """Write one object; if it is flat, `read` returns the values of dictionaries."""
     if path := _local(uri):
         path.parent.mkdir(parents=True, exist_ok=True)
-        pa.parquet.write_table(table, path, use_dictionary=False)
+        _write(table, path, is_flat=is_flat)
         return
     file = io.BytesIO()
-    pa.parquet.write_table(table, file, use_dictionary=False)
+    _write(table, file, is_flat=is_flat)
     file.seek(0)
     with unavailable(uri):
         wr.s3.upload(file, uri)
+
+
+def _write(table: pa.Table, file: Path | io.BytesIO, *, is_flat: bool) -> None:
+    # What makes a part small takes most of the time to write it. So only texts are compressed, and
+    # only columns that are dictionaries already are written as such.
+    types = {field.name: field.type for field in table.schema}
+    repeating = [name for name, kind in types.items() if pa.types.is_dictionary(kind)]
+    pa.parquet.write_table(
+        table,
+        file,
+        use_dictionary=repeating,
+        column_encoding={
+            name: "DELTA_BINARY_PACKED"
+            for name, kind in types.items()
+            if pa.types.is_integer(kind) or pa.types.is_temporal(kind)
+        },
+        compression={
+            name: "snappy" if pa.types.is_string(kind) else "none" for name, kind in types.items()
+        },
+        store_decimal_as_integer=True,
+        store_schema=not is_flat,
+        write_statistics=False,
+    )
 
 
 def read(uri: str) -> pa.Table:
