@@ -7,11 +7,15 @@ path, so that a file can be tested without a cloud.
 Every function except `is_missing` raises `StagingUnavailable` if S3 is temporarily unavailable.
 """
 
+import functools
 import io
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import awswrangler as wr
+import boto3
 import botocore.exceptions
 import pyarrow as pa
 import pyarrow.parquet
@@ -30,7 +34,7 @@ def write(table: pa.Table, uri: str, *, is_flat: bool = False) -> None:
     _write(table, file, is_flat=is_flat)
     file.seek(0)
     with unavailable(uri):
-        wr.s3.upload(file, uri)
+        wr.s3.upload(file, uri, boto3_session=_session())
 
 
 def _write(table: pa.Table, file: Path | io.BytesIO, *, is_flat: bool) -> None:
@@ -64,7 +68,7 @@ def read(uri: str) -> pa.Table:
     file = io.BytesIO()
     try:
         with unavailable(uri):
-            wr.s3.download(uri, file)
+            wr.s3.download(uri, file, boto3_session=_session())
     except botocore.exceptions.ClientError as error:
         if not is_missing(error):
             raise
@@ -79,7 +83,8 @@ def parts(prefix: str) -> list[str]:
     if folder := _local(prefix):
         return sorted(map(str, folder.glob("*.parquet")))
     with unavailable(prefix):
-        return sorted(wr.s3.list_objects(prefix, suffix=".parquet"))
+        found = wr.s3.list_objects(prefix, suffix=".parquet", boto3_session=_session())
+        return sorted(found)
 
 
 def delete(prefix: str) -> None:
@@ -88,7 +93,7 @@ def delete(prefix: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         return
     with unavailable(prefix):
-        wr.s3.delete_objects(prefix)
+        wr.s3.delete_objects(prefix, boto3_session=_session())
 
 
 def upload(file: Path, uri: str) -> None:
@@ -98,7 +103,7 @@ def upload(file: Path, uri: str) -> None:
         shutil.copyfile(file, path)
         return
     with unavailable(uri):
-        wr.s3.upload(str(file), uri)
+        wr.s3.upload(str(file), uri, boto3_session=_session())
 
 
 def is_missing(error: Exception) -> bool:
@@ -107,6 +112,25 @@ def is_missing(error: Exception) -> bool:
     if isinstance(error, botocore.exceptions.ClientError):
         return error.response["Error"]["Code"] in {"404", "NoSuchKey"}
     return isinstance(error, wr.exceptions.NoFilesFound)
+
+
+def _session() -> Any:
+    """Return a session that has one client: awswrangler asks for a new one for each object."""
+    if boto3.DEFAULT_SESSION is None:
+        boto3.setup_default_session()
+    return _with_one_client(boto3.DEFAULT_SESSION)
+
+
+@functools.lru_cache(maxsize=1)
+def _with_one_client(session: boto3.Session) -> Any:
+    created: Any = None
+
+    def client(**options: Any) -> Any:
+        nonlocal created
+        created = created or session.client(**options)
+        return created
+
+    return SimpleNamespace(client=client)
 
 
 def _local(uri: str) -> Path | None:
