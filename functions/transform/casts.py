@@ -1,5 +1,6 @@
 """Casts the text of rows to the contract's types, and explains each failed cast."""
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -20,6 +21,8 @@ _SAMPLED = 1_000
 """Texts of a chunk that show whether the texts of a column repeat."""
 _ADVISED = 1_000
 """Distinct texts of a column and chunk that are cast again to advise on options."""
+_REMEMBERED = 10_000
+"""Maximum bytes of rejected texts whose reasons are kept for the next chunks."""
 _INTEGERS = {2: pa.int16(), 4: pa.int32(), 8: pa.int64()}
 _FLOATS = {4: pa.float32(), 8: pa.float64()}
 
@@ -165,14 +168,22 @@ def _cast_column(texts: pa.StringArray, column: Column, contract: Contract) -> _
     failed = pc.indices_nonzero(is_failed if indices is None else is_failed.take(indices))
     # Reasons cost more than values, so only failed texts are cast for them.
     wrong = texts.take(failed).dictionary_encode()
-    _, reasons = _cast_distinct(
-        without_missing(wrong.dictionary, column, contract), column, contract
-    )
-    advised = wrong.dictionary[:_ADVISED]
-    unadvised = pa.array([""] * (len(wrong.dictionary) - len(advised)), pa.string())
-    advice = pa.concat_arrays([_advice(advised, column, contract), unadvised])
-    why = pc.binary_join_element_wise(reasons(), advice, "").dictionary_encode()
+    explain = _remembered if wrong.dictionary.nbytes <= _REMEMBERED else _explained
+    why = explain(tuple(wrong.dictionary.to_pylist()), column, contract)
     return _Values(cast_column, failed, why.take(wrong.indices))
+
+
+def _explained(rejected: tuple[str, ...], column: Column, contract: Contract) -> pa.DictionaryArray:
+    """Return for each rejected text why it is no value of a column, and what would accept it."""
+    texts = pa.array(rejected, pa.string())
+    _, reasons = _cast_distinct(without_missing(texts, column, contract), column, contract)
+    advised = texts[:_ADVISED]
+    unadvised = pa.array([""] * (len(texts) - len(advised)), pa.string())
+    advice = pa.concat_arrays([_advice(advised, column, contract), unadvised])
+    return pc.binary_join_element_wise(reasons(), advice, "").dictionary_encode()
+
+
+_remembered = functools.lru_cache(maxsize=64)(_explained)  # chunks often reject the same texts
 
 
 def _different(texts: pa.StringArray) -> tuple[pa.StringArray, pa.Int32Array | None]:
