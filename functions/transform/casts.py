@@ -238,7 +238,8 @@ def without_missing(texts: pa.StringArray, column: Column, contract: Contract) -
     tokens = contract.missing(column)
     if column.quoted_empty == "text":
         tokens = tuple(each for each in tokens if each)  # the reader has made the others null
-    return _where(pc.invert(pc.is_in(texts, pa.array(tokens, pa.string()))), texts)
+    is_missing = pc.is_in(texts, pa.array(tokens, pa.string()))
+    return pc.if_else(is_missing, None, texts) if is_missing.true_count else texts
 
 
 _Result = tuple[pa.Array, Callable[[], pa.StringArray | pa.StringScalar]]

@@ -120,9 +120,11 @@ def _parsed(
                 tried[-1].found.append((rows, parts.faults))
                 good = parts.faults == _Fault.NONE
                 matched, instants = rows[good], instants[good]
-                again = is_read[matched]
-                is_ambiguous[matched] |= again & (values[matched] != instants)
-                values[matched] = np.where(again, values[matched], instants)
+                if (again := is_read[matched]).any():
+                    twice = matched[again]
+                    is_ambiguous[twice] |= values[twice] != instants[again]
+                    matched, instants = matched[~again], instants[~again]
+                values[matched] = instants
                 is_read[matched] = True
     array = pa.array(values, mask=is_ambiguous | ~is_read).cast(pa.timestamp("us")).cast(kind)
     return array, lambda: _reasons(texts, column, tried, pa.array(is_ambiguous))
@@ -327,7 +329,8 @@ class _Parts:
         return cls(groups, reading, np.zeros(count, np.int8))
 
     def fail(self, fault: _Fault, where: _Booleans) -> None:
-        self.faults[where & (self.faults == _Fault.NONE)] = fault
+        if where.any():
+            self.faults[where & (self.faults == _Fault.NONE)] = fault
 
     def number(self, group: str, default: int = 0) -> _Integers:
         if group not in self.reading.groups:
@@ -380,6 +383,9 @@ class _Parts:
 
     def utc(self, local: _Integers, default: dt.tzinfo) -> _Integers:
         """Return the instants of local ones, both in microseconds since 1970."""
+        fixed = _fixed_offset(default)
+        if fixed != _CHANGING and not self.reading.is_absolute:
+            return local - fixed
         zones, each = self._zones(default)
         self.fail(_Fault.ZONE, np.array([zone is None for zone in zones], np.bool_)[each])
         offsets = np.array([_fixed_offset(zone) for zone in zones], np.int64)[each]
