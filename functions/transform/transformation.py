@@ -122,7 +122,7 @@ def _verified(counts: Counter[str], tally: Tally, footer: FooterCount) -> Verdic
 def _write(rows: Cast, staging: Staging, part: str) -> Counter[str]:
     clean, suspect = len(rows.clean), rows.suspect_rows
     if clean:
-        parquet.write(rows.clean, staging.clean_prefix + part)
+        parquet.write(rows.clean, staging.clean_prefix + part, is_flat=True)
     if suspect:
         parquet.write(rows.suspects, staging.suspect_prefix + part)
     return Counter(

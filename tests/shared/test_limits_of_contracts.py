@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from functions.test.rules import Judge
-from functions.transform.casts import cast
+from functions.transform.casts import cast, schema
 from shared.contract import Contract
 from shared.errors import InvalidContract
 from shared.lines import Lines, read_lines
@@ -523,9 +523,10 @@ def _read_every_text(contract: Contract) -> None:
     columns = [pa.array(_TEXTS, pa.string())] * len(contract.columns)
     rows = Rows(pa.array(range(len(_TEXTS)), pa.int64()), columns, _raws)
     judge = Judge(contract, NOW)
-    list(judge.violations(cast(rows, range(len(contract.columns)), contract).clean))
+    clean = cast(rows, range(len(contract.columns)), contract).clean
+    list(judge.violations(clean.cast(schema(contract))))
     for each in contract.columns:
         # Each column separately, because one invalid value rejects the whole row.
         alone = contract.model_copy(update={"columns": (each,)})
         clean = cast(Rows(rows.lines, columns[:1], _raws), [0], alone).clean
-        list(Judge(alone, NOW).violations(clean))
+        list(Judge(alone, NOW).violations(clean.cast(schema(alone))))
