@@ -104,10 +104,12 @@ def repeated(text: str, times: int) -> pa.DictionaryArray:
 
 
 def of_each(values: pa.Array, function: Callable[[pa.Array], pa.Array]) -> pa.Array:
-    """Apply a function to values, only once to each in a dictionary."""
-    if pa.types.is_dictionary(values.type):
-        return function(values.dictionary).take(values.indices)
-    return function(values)
+    """Apply a function to values, or to those in their dictionary if they are fewer."""
+    if not pa.types.is_dictionary(values.type):
+        return function(values)
+    if len(values.dictionary) > len(values):
+        return function(values.dictionary_decode())
+    return function(values.dictionary).take(values.indices)
 
 
 def _as_json(texts: pa.Array) -> pa.StringArray:
