@@ -1,6 +1,7 @@
 """Tests the rows of an ingestion against the contract; writes rejects and a report."""
 
 import datetime as dt
+import itertools
 import json
 import tempfile
 from collections import Counter
@@ -31,6 +32,8 @@ from shared.rows import REPEATED, Rows, read_table
 from shared.staging import Staging, part_name
 from shared.verdict import Refusal, Verdict
 
+_VALUES = 2**19
+"""Values tested at a time, at least a row."""
 _REFUSED = pa.schema([("line", pa.int64()), ("reason", pa.string())])
 
 
@@ -78,15 +81,17 @@ def examine(
         judge, repeats = Judge(contract, now, folder), Repeats(folder / "rows")
         if judge.compares:
             clean = [part.clean for part in parts if part.clean is not None]
-            judge.compare(in_parallel(lambda _, uri: judge.keys(_clean(uri)), clean))
+            judge.compare(in_parallel(lambda _, uri: judge.keys(parquet.read(uri)), clean))
         with RejectFiles(folder, staging.ingestion.source) as files:
-            for part in in_parallel(lambda _, each: _tested(each, judge, refused), parts):
-                rows.update(clean=part.clean, suspect=part.suspect)
-                report.profile.add(part.columns)
-                repeats.add(part.keys)
-                failed = part.failed.append_column("raw", raw.of(part.failed["line"].to_numpy()))
+            slices = itertools.chain.from_iterable(map(_slices, in_parallel(_read, parts)))
+            for tested in in_parallel(lambda _, rows: _tested(rows, judge, refused), slices):
+                rows.update(clean=tested.clean, suspect=tested.suspect)
+                report.profile.add(tested.columns)
+                repeats.add(tested.keys)
+                failed = tested.failed
+                failed = failed.append_column("raw", raw.of(failed["line"].to_numpy()))
                 failed = failed.append_column("rawBase64", pa.nulls(len(failed), pa.string()))
-                for batch in batches(by_line([part.suspects, failed])):
+                for batch in batches(by_line([tested.suspects, failed])):
                     report.add(batch)
                     files.write(batch)
         _check("clean rows", staging.clean_prefix, rows["clean"], transformed["rowsClean"])
@@ -113,8 +118,16 @@ class _Part:
 
 
 @dataclass(frozen=True, slots=True)
+class _Rows:
+    """Consecutive rows of the file: clean ones, and problems of suspect ones (`SCHEMA`)."""
+
+    clean: pa.Table | None
+    suspects: pa.Table
+
+
+@dataclass(frozen=True, slots=True)
 class _Tested:
-    """What Test found in a part: numbers of rows, profiles and keys of rows, and failed rules."""
+    """What Test found in some rows: their numbers, profiles, keys, and failed rules."""
 
     clean: int
     suspect: int
@@ -124,40 +137,51 @@ class _Tested:
     suspects: pa.Table
 
 
-def _tested(part: _Part, judge: Judge, refused: pa.Table) -> _Tested:
-    suspects = SCHEMA.empty_table() if part.suspect is None else _suspects(part.suspect)
-    suspect = int(np.count_nonzero(np.diff(suspects["line"].to_numpy(), prepend=0)))
-    if part.clean is None:
-        return _Tested(0, suspect, {}, NO_KEYS, VIOLATIONS.empty_table(), suspects)
-    rows = _clean(part.clean)
-    *columns, lines = (column.combine_chunks() for column in rows.columns)
-    refused = refused.filter(pc.is_in(refused["line"], lines))
-    return _Tested(
-        len(rows),
-        suspect,
-        dict(zip(rows.column_names, map(ColumnProfile.of, columns), strict=False)),
-        keys_of(columns, lines),
-        by_line([judge.violations(rows), refused]),
-        suspects,
-    )
-
-
-def _clean(uri: str) -> pa.Table:
-    """Return clean rows, with texts in dictionaries, because several steps read each text."""
-    rows = parquet.read(uri)
-    columns = (column.combine_chunks() for column in rows.columns)
-    encoded = (
-        each.dictionary_encode() if pa.types.is_string(each.type) else each for each in columns
-    )
-    return pa.table([*encoded], rows.column_names)
-
-
-def _suspects(uri: str) -> pa.Table:
-    """Return the problems of suspect rows, with the schema `SCHEMA`."""
-    found = parquet.read(uri)
+def _read(_: int, part: _Part) -> _Rows:
+    clean = None if part.clean is None else parquet.read(part.clean)
+    if part.suspect is None:
+        return _Rows(clean, SCHEMA.empty_table())
+    found = parquet.read(part.suspect)
     raw = found["raw"].combine_chunks().dictionary_encode()
     found = found.drop_columns("raw").append_column("raw", raw)
-    return found.append_column("severity", repeated("error", len(found))).select(SCHEMA.names)
+    found = found.append_column("severity", repeated("error", len(found)))
+    return _Rows(clean, found.select(SCHEMA.names))
+
+
+def _slices(rows: _Rows) -> Iterator[_Rows]:
+    """Divide the rows of a part, because each value may fail a rule."""
+    if rows.clean is None:
+        yield rows
+        return
+    size = max(1, _VALUES // len(rows.clean.column_names))
+    begins = range(0, len(rows.clean), size)
+    firsts = rows.clean["line"].to_numpy()[begins[1:]]
+    bounds = np.searchsorted(rows.suspects["line"].to_numpy(), firsts).tolist()
+    for begin, (start, end) in zip(
+        begins, itertools.pairwise([0, *bounds, len(rows.suspects)]), strict=True
+    ):
+        yield _Rows(rows.clean.slice(begin, size), rows.suspects.slice(start, end - start))
+
+
+def _tested(rows: _Rows, judge: Judge, refused: pa.Table) -> _Tested:
+    suspect = int(np.count_nonzero(np.diff(rows.suspects["line"].to_numpy(), prepend=0)))
+    if rows.clean is None:
+        return _Tested(0, suspect, {}, NO_KEYS, VIOLATIONS.empty_table(), rows.suspects)
+    *columns, lines = (column.combine_chunks() for column in rows.clean.columns)
+    # The profile, the keys and the rules each need a text that repeats only once.
+    columns = [
+        each.dictionary_encode() if pa.types.is_string(each.type) else each for each in columns
+    ]
+    encoded = pa.table([*columns, lines], rows.clean.column_names)
+    refused = refused.filter(pc.is_in(refused["line"], lines))
+    return _Tested(
+        len(lines),
+        suspect,
+        dict(zip(encoded.column_names, map(ColumnProfile.of, columns), strict=False)),
+        keys_of(columns, lines),
+        by_line([judge.violations(encoded), refused]),
+        rows.suspects,
+    )
 
 
 def _parts(staging: Staging, transformed: dict[str, Any]) -> list[_Part]:
