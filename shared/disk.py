@@ -16,6 +16,6 @@ def disk_space() -> Iterator[None]:
         if error.errno != errno.ENOSPC:
             raise
         raise DiskFull(
-            f"the temporary folder is full: {error}; raise ephemeral_storage of the function, or "
-            "send the rows in several files"
+            f"the folder for temporary files is full: {error}; send the rows in several files, or "
+            "make room if this is not AWS"
         ) from error
