@@ -186,14 +186,14 @@ class IngestionLog:
     def yield_manifest(self, item: Mapping[str, Any], manifest: Source) -> bool:
         """Give up the claim of an ingestion on a manifest; return False if it needs the claim.
 
-        It does if it is under way or was loaded. The write makes a concurrent `release` or `reopen`
-        of the same item fail.
+        It does if it is under way or was loaded with this manifest. It may have been replayed
+        without one. The write makes a concurrent `release` or `reopen` of the same item fail.
         """
         if item["status"] == Status.WAITING:
             return self.dismiss(item, "a newer version of the file took its manifest")
-        if item["status"] in UNDER_WAY or was_loaded(item):
-            return False
         used = item.get("manifest", {}).get("versionId") == manifest.version_id
+        if used and (item["status"] in UNDER_WAY or was_loaded(item)):
+            return False
         return self._conditionally(
             lambda: self._table.update_item(
                 Key=_key(*key_of(item)),

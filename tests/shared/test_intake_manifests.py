@@ -158,6 +158,18 @@ def test_manifest_of_refused_version_vouches_for_corrected_one(desk: Desk) -> No
     assert f"version {version(corrected)} of the file landed before" in found.reason
 
 
+def test_file_loaded_without_its_manifest_leaves_it_to_newer_version(desk: Desk) -> None:
+    manifest = desk.vouch()
+    waived = desk.land()
+    desk.end(waived, Status.FAIL)
+    assert isinstance(desk.intake.replay(desk.item(waived), without_manifest=True), Run)
+    desk.end(waived)
+
+    newer = desk.land()
+
+    assert desk.manifests()[2:] == [(version(newer), manifest.version_id)]
+
+
 def test_refused_file_runs_again_when_corrected_manifest_lands(desk: Desk) -> None:
     wrong = desk.vouch()
     file = desk.land()
