@@ -142,7 +142,7 @@ def _read(_: int, part: _Part) -> _Rows:
     if part.suspect is None:
         return _Rows(clean, SCHEMA.empty_table())
     found = parquet.read(part.suspect)
-    raw = found["raw"].combine_chunks().dictionary_encode()
+    raw = found["raw"].dictionary_encode().combine_chunks()
     found = found.drop_columns("raw").append_column("raw", raw)
     found = found.append_column("severity", repeated("error", len(found)))
     return _Rows(clean, found.select(SCHEMA.names))
