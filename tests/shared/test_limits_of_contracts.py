@@ -522,11 +522,16 @@ def _read_every_text(contract: Contract) -> None:
     """Cast and test texts of all kinds in every column, as Transform and Test do."""
     columns = [pa.array(_TEXTS, pa.string())] * len(contract.columns)
     rows = Rows(pa.array(range(len(_TEXTS)), pa.int64()), columns, _raws)
-    judge = Judge(contract, NOW)
-    clean = cast(rows, range(len(contract.columns)), contract).clean
-    list(judge.violations(clean.cast(schema(contract))))
+    _check(contract, cast(rows, range(len(contract.columns)), contract).clean)
     for each in contract.columns:
         # Each column separately, because one invalid value rejects the whole row.
         alone = contract.model_copy(update={"columns": (each,)})
         clean = cast(Rows(rows.lines, columns[:1], _raws), [0], alone).clean
-        list(Judge(alone, NOW).violations(clean.cast(schema(alone))))
+        _check(alone, clean)
+
+
+def _check(contract: Contract, clean: pa.Table) -> None:
+    clean = clean.cast(schema(contract))
+    judge = Judge(contract, NOW, Path("unused"))
+    judge.compare([judge.keys(clean)])
+    judge.violations(clean)
