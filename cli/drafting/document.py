@@ -6,6 +6,7 @@ from typing import Any
 
 from cli.drafting.decisions import Drafted
 from shared.column import Column
+from shared.naming import OWN_SUFFIXES
 from shared.quality import Allowed, Unique
 from shared.text import one_line
 from shared.yaml_text import flow, scalar
@@ -36,6 +37,7 @@ def document(
         "status: draft",
         "schema:",
         f"  - name: {table}",
+        *([f"    physicalName: {table}_table"] if table.endswith(OWN_SUFFIXES) else ()),
         *_comments(evidence, indent=4),
         *indented(_custom_properties(properties), 4),
         "    properties:",

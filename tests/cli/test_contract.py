@@ -251,6 +251,8 @@ def test_contract_writes_file_of_table_once(tmp_path: Path) -> None:
     again = tm("contract", file, "--out", folder)
     assert again.exit_code == 1
     assert "orders.odcs.yaml exists: name another folder" in again.stderr
+    assert tm("contract", file, "--out", folder, "--table", "order_history").exit_code == 0
+    assert odcs.load(folder / "order_history.odcs.yaml").relation == "order_history_table"
 
 
 @pytest.mark.parametrize(
