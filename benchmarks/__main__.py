@@ -13,13 +13,13 @@ from benchmarks import cold_starts, commands, lookup, peers, quadratic_primes, r
 from benchmarks.measure import Figure, Peak, Subject
 
 SUBJECTS: tuple[Subject, ...] = (
+    commands.commands,  # first, because they may fail
     states.times,
     states.loads,
     states.handlers,
     lookup.lookups,
     cold_starts.cold_starts,
     quadratic_primes.primes,
-    commands.commands,
 )
 
 
