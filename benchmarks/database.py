@@ -38,7 +38,7 @@ class Database:
             database_host=self.server.host,
             database_port=self.server.port,
             database_name=self.server.database,
-            database_secret_arn="none",
+            database_secret_arn="none",  # pragma: allowlist secret
         )
         with (
             mock.patch("shared.database._login", return_value=login),

@@ -96,7 +96,9 @@ def _page(runs: dict[str, Run]) -> Iterator[str]:
 
 
 def _measured(run: Run) -> Iterator[str]:
-    yield f"Measured on {run.date}. {'. '.join(f'{k}: {v}' for k, v in run.machine.items())}.\n"
+    yield f"Measured on {run.date}.\n"
+    yield from (f"- {name}: {value}" for name, value in run.machine.items())
+    yield ""
 
 
 def _table(figures: Iterable[Figure]) -> Iterator[str]:
