@@ -191,7 +191,7 @@ provider-schema: $(READY) ## update the AWS provider 6.69 schema of the module's
 	@$(BIN)/python -m tests.terraform.provider6.overlay $(CACHE)/provider6/cdktn*.whl $(CACHE)/provider6/pulumi*.whl
 
 .PHONY: bench
-bench: $(READY) ## compare with benchmarks/RESULTS.md, in half an hour; two minutes with QUICK=1; WRITE=1 writes it
+bench: $(READY) ## compare with benchmarks/RESULTS.md, in 45 minutes; two with QUICK=1; WRITE=1 writes it
 	$(BIN)/python -m benchmarks $(if $(QUICK),quick) $(if $(WRITE),--write)
 
 .PHONY: bench-peers

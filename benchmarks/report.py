@@ -59,10 +59,11 @@ def _run(figures: list[dict[str, Any]], peaks: list[dict[str, Any]], **rest: Any
 def limit(name: str, figure: Figure, committed: dict[str, Run]) -> float | None:
     """Return what a figure of a run must not exceed; None without a limit."""
     before = committed[name].value(figure.name) if name in committed else None
-    with_margin = None if before is None else before * MARGIN
     if name == "quick":
-        return with_margin if figure.portable else None
-    return None if figure.most is None else max(figure.most, with_margin or 0)
+        return before * MARGIN if before is not None and figure.portable else None
+    if figure.most is None or before is None or before <= figure.most:
+        return figure.most
+    return before * MARGIN
 
 
 def write(runs: dict[str, Run]) -> None:

@@ -24,7 +24,7 @@ def test_sample_has_bad_rows_of_its_shape(shape: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "figure", "before", "expected"),
     [
-        ("full", FIGURE, 1.0, 1.8),
+        ("full", FIGURE, 1.7, 1.8),
         ("full", FIGURE, 2.0, 2.0 * report.MARGIN),  # the target is missed already
         ("full", FIGURE, None, 1.8),
         ("full", Figure("a", 2.0, "s"), 1.0, None),
