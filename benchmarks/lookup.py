@@ -10,13 +10,17 @@ import contextlib
 import multiprocessing
 import random
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from benchmarks import samples
 from benchmarks.database import READER, Database, functions, migrated
 from benchmarks.measure import Figure, percentile, seconds
+from benchmarks.states import States
 
 ROWS, QUICK_ROWS = 10_000_000, 200_000
 CALLS, QUICK_CALLS = 400, 100
@@ -99,12 +103,12 @@ def _client(seed: int) -> list[float]:
 
 
 def _fill(database: Database, rows: int) -> None:
-    """Write rows of users who are chosen at random, as one load."""
-    database.run(
-        "INSERT INTO source (source_key, version_id, ingested_id, rows_read, rows_loaded, "
-        "rows_rejected, loaded_at) VALUES ('x', '1', 'x', :rows, :rows, 0, now())",
-        rows=rows,
-    )
+    """Load a small file, and add rows of users who are chosen at random to the same load."""
+    with tempfile.TemporaryDirectory() as name:
+        states = States(samples.write(Path(name), "plain", 1_000), "plain", Path(name))
+        states.transform()
+        states.test()
+        states.load(database)
     table = database.table("daily_checkins")
     values = {
         "username": f"'user-' || to_char(floor(random() * {USERS}), 'FM00')",
@@ -113,10 +117,10 @@ def _fill(database: Database, rows: int) -> None:
         "timestamp": "timestamptz '2010-10-04' + random() * interval '9 years'",
     }
     columns = database.columns(table)
-    chosen = [values.get(each, "n" if each.endswith("line") else "1") for each in columns]
+    chosen = [values.get(each, "n" if each.endswith("line") else each) for each in columns]
     database.run(
         f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(chosen)} "
-        f"FROM generate_series(1, {rows}) n"
+        f"FROM (SELECT * FROM {table} LIMIT 1) first, generate_series(2000, {rows}) n"
     )
     database.run(f"VACUUM ANALYZE {table}")
 
