@@ -150,7 +150,7 @@ def _plots(peaks: list[Peak]) -> Iterator[str]:
         else:
             axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
-        axes.legend()
+        axes.legend(loc="lower right")
         path = FOLDER / "plots" / f"{name.lower()}.svg"
         path.parent.mkdir(exist_ok=True)
         with mpl.rc_context(style):
