@@ -28,6 +28,7 @@ from shared.model import Description, Model, Problems, Zone
 from shared.naming import (
     OWN_COLUMNS,
     OWN_RELATIONS,
+    OWN_SUFFIXES,
     SYSTEM_COLUMNS,
     Identifier,
     folded,
@@ -49,7 +50,7 @@ _SUMMARY_FIELDS = {"group", "rows"}
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 _WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 # https://www.postgresql.org/docs/17/limits.html
-MAX_COLUMNS = 1_600 - len({"id", "source_id", "source_line"})
+MAX_COLUMNS = 1_600 - len({"load_id", "source_id", "source_line"})
 _MAX_INDEX_COLUMNS = 32
 MAX_ROW_BYTES = 8_160
 """Maximum size of a row: a page of 8 KiB less its header and the pointer to the row.
@@ -57,7 +58,8 @@ MAX_ROW_BYTES = 8_160
 https://www.postgresql.org/docs/17/storage-page-layout.html
 """
 _ROW_HEADER_BYTES = 24
-_OWN_BYTES = 8 + 4 + 4  # id, source_id, source_line
+MAX_RELATION = 63 - len(max(OWN_SUFFIXES, key=len))
+_OWN_BYTES = 4 + 4  # load_id, source_line
 
 _UNSUPPORTED_ENCODINGS = {
     *("charmap", "idna", "mbcs", "oem", "palmos", "punycode"),
@@ -187,6 +189,11 @@ class Contract(Model):
         return tuple(column.name for column in self.columns)
 
     @property
+    def rows_table(self) -> str:
+        """The PostgreSQL table with the rows of all loads; `relation` is a view of current ones."""
+        return f"{self.relation}_rows"
+
+    @property
     def physical_names(self) -> tuple[str, ...]:
         """The column names in PostgreSQL, in the order of the contract."""
         return tuple(column.physical_name for column in self.columns)
@@ -302,6 +309,17 @@ class Contract(Model):
             yield (
                 f"the table {self.relation} could be hidden by a system table of PostgreSQL: "
                 "choose a physicalName that does not begin with pg_"
+            )
+        if self.relation.endswith(OWN_SUFFIXES):
+            yield (
+                f"the pipeline appends {listed(OWN_SUFFIXES)} to names of tables: choose a "
+                "physicalName that does not end with one of them"
+            )
+        if len(self.relation) > MAX_RELATION:
+            yield (
+                f"the table {self.relation} has {len(self.relation)} characters, but the pipeline "
+                f"appends up to {len(max(OWN_SUFFIXES, key=len))}: choose a physicalName of at "
+                f"most {MAX_RELATION}"
             )
         for owner, columns in (("the pipeline", OWN_COLUMNS), ("PostgreSQL", SYSTEM_COLUMNS)):
             if taken := columns.intersection(self.physical_names):

@@ -12,12 +12,15 @@ from pydantic import AfterValidator
 from shared.text import quoted
 
 OWN_RELATIONS = {
-    *("source", "source_id_seq", "source_pkey", "source_source_key_key"),
+    *("source", "source_id_seq", "source_pkey", "source_source_key_key", "source_load_id_key"),
+    *("load", "load_id_seq", "load_pkey", "load_source_id_idx"),
     *("schema_version", "schema_version_id_seq", "schema_version_pkey"),
     *("replacement", "replacement_pkey"),
 }
 """The pipeline's tables, indexes and sequences, which share one namespace in PostgreSQL."""
-OWN_COLUMNS = {"id", "line", "source_id", "source_line"}
+OWN_SUFFIXES = ("_rows", "_current", "_history")
+"""Ends of names, which the pipeline appends to the name of a contract's table."""
+OWN_COLUMNS = {"line", "load_id", "source_id", "source_line"}
 SYSTEM_COLUMNS = {"cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"}
 """Columns of every PostgreSQL table. https://www.postgresql.org/docs/17/ddl-system-columns.html"""
 _MAX_IDENTIFIER = 63

@@ -42,7 +42,7 @@ def load_waiting(pipeline: Pipeline, day: int) -> Iterator[Ingestion]:
     """
     with pipeline.connected() as administrator:
         administrator.run("BEGIN")
-        administrator.run("LOCK TABLE daily_checkins IN EXCLUSIVE MODE")
+        administrator.run("LOCK TABLE daily_checkins_rows IN EXCLUSIVE MODE")
         ingestion = pipeline.land(NEW, day)
         waiting = (
             "SELECT 1 FROM pg_stat_activity WHERE usename = 'loader' AND wait_event_type = 'Lock'"

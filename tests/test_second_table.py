@@ -111,7 +111,7 @@ def test_rows_are_loaded_from_upload_to_postgresql(pipeline: Pipeline, tmp_path:
     assert rows == LOADED
     columns = pipeline.query(
         "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
-        "WHERE attrelid = 'project_budgets'::regclass AND attnum > 1 AND NOT attisdropped"
+        "WHERE attrelid = 'project_budgets'::regclass AND attnum > 0 AND NOT attisdropped"
     )
     assert dict(columns) == {
         "project": "character varying(40)",
@@ -122,6 +122,7 @@ def test_rows_are_loaded_from_upload_to_postgresql(pipeline: Pipeline, tmp_path:
         "billable": "boolean",
         "source_id": "integer",
         "source_line": "integer",
+        "load_id": "integer",
     }
 
     drop(pipeline, file, [HEADER, "bizdev;Beratung;1,5;;;nein;"])

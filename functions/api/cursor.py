@@ -63,7 +63,7 @@ class Cursors:
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a value is a valid source ID or line number."""
+    """Return whether a value is a valid load ID or line number."""
     # Not isinstance: it accepts True as an integer, PostgreSQL does not.
     return type(value) is int and value in _INTEGERS
 

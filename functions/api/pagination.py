@@ -141,7 +141,7 @@ class Pages:
         **parameters: Any,
     ) -> tuple[list[list[Any]], str | None]:
         """Return the rows of a page, and the cursor of the page after it."""
-        parameters |= dict(zip(("value", "source", "line"), after or (), strict=False))
+        parameters |= dict(zip(("value", "load", "line"), after or (), strict=False))
         columns = tuple(columns)
         # One row more than the limit shows whether there is a next page.
         if limit <= max_rows(columns):

@@ -18,13 +18,13 @@ def rows(
     """Return the statement that selects a page of the rows of a key.
 
     Its parameters are `:key`, `:key_text` (the key as text) and `:limit`, for each of `filters`
-    (`since`, `until`, `group`) one of that name, and `:value`, `:source` and `:line` of the row
-    before the page, if `after`. A result row has the view's fields, its order, source ID, line
+    (`since`, `until`, `group`) one of that name, and `:value`, `:load` and `:line` of the row
+    before the page, if `after`. A result row has the view's fields, its order, load ID, line
     number, and the number of replacements of the key's rows.
     """
     # Qualified names, because ORDER BY resolves a bare name to the selected text of a number.
     table = identifier(view.relation)
-    place = [_column(view, view.order), f"{table}.source_id", f"{table}.source_line"]
+    place = [_column(view, view.order), f"{table}.load_id", f"{table}.source_line"]
     shown = ", ".join(
         column.type.shown_as.format(identifier(column.physical_name))
         for column in (*view.fields, view.order)
@@ -35,9 +35,9 @@ def rows(
         # PostgreSQL evaluates a row comparison by the lookup's index, at any depth.
         value = f"CAST(:value AS {view.order.type.compared_as})"
         sign = "<" if descending else ">"
-        conditions.append(f"({', '.join(place)}) {sign} ({value}, :source, :line)")
+        conditions.append(f"({', '.join(place)}) {sign} ({value}, :load, :line)")
     return (
-        f"SELECT {shown}, source_id, source_line, "  # noqa: S608 - names of a contract
+        f"SELECT {shown}, load_id, source_line, "  # noqa: S608 - names of a contract
         f"({replacement.total(view.relation)}) AS _total FROM {table} "
         f"WHERE {' AND '.join(conditions)} "
         f"ORDER BY {', '.join(column + direction for column in place)} LIMIT :limit"

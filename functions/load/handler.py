@@ -8,11 +8,11 @@ from typing import Any
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.load.loading import load
+from functions.load.loading import Loading
 from functions.load.refusals import find, stage
 from functions.load.removal import Request
 from functions.load.rows import StagedRows
-from functions.load.session import connected
+from functions.load.session import connected, connector
 from functions.load.versions import is_there, may_replace
 from shared.contract_store import deployed, of_run, prefetch
 from shared.endings import Outcome, State
@@ -43,9 +43,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     contract = of_run(settings, run)[ingestion.table]
     staging = Staging(settings.staging_bucket, ingestion)
     rows = StagedRows(staging, contract, event["transform"], event["test"])
-    replaces = partial(may_replace, s3, ingestion.source)
+    loading = Loading(ingestion, contract, rows, partial(may_replace, s3, ingestion.source))
     try:
-        verdict = connected(settings, lambda c: load(c, ingestion, contract, rows, replaces))
+        verdict = connected(settings, lambda c: loading.run(c, connector(settings)))
     except StatementFailed as failed:
         refused = connected(settings, partial(find, failed, ingestion, contract, rows))
         verdict = stage(refused, staging, event.get("load", {}).get("refusedParts", 0))

@@ -48,10 +48,10 @@ def find(
     if failed.refused is None:
         raise failed
     with connection.trial():
-        source_id, _ = ledger.lock(connection, ingestion.source.key)
-        table.delete(connection, contract, source_id)
+        entry = ledger.lock(connection, ingestion.source.key)
+        table.write_as(connection, ledger.begin(connection, entry.id, contract))
         connection.run("SAVEPOINT batch")
-        batches = rows.batches(source_id)
+        batches = rows.batches(rows.parts)
         found = (each for batch in batches for each in _refused(connection, contract, batch))
         refused = dict(itertools.islice(found, MAX_ROWS))
     if not refused:
@@ -85,7 +85,7 @@ def stage(refused: Refused, staging: Staging, part: int) -> Verdict:
 
     The verdict is `rows_refused` with the counts `rowsRefused` and `refusedParts`.
     """
-    line, reason = next(iter(refused.items()))
+    line, reason = min(refused.items())
     part_table = pa.table({"line": list(refused), "reason": list(refused.values())})
     parquet.write(part_table, staging.refused_prefix + part_name(part))
     return Verdict(

@@ -72,8 +72,7 @@ class Request:
         version whose rows stay because it is in the bucket, or None.
 
         Raises:
-            StatementFailed: a table with a former `physicalName` has rows of the key too.
-            PipelineError: PostgreSQL or S3 returned another error.
+            PipelineError: PostgreSQL or S3 returned an error.
         """
         if self.operation is Operation.COUNT:
             return {"rows": self._count(connection), "kept": None}
@@ -83,8 +82,8 @@ class Request:
 
     def _count(self, connection: Connection) -> int:
         [[rows]] = connection.run(
-            f"SELECT count(*) FROM {identifier(self.contract.relation)} "  # noqa: S608
-            "WHERE source_id = (SELECT id FROM source WHERE source_key = :key)",
+            f"SELECT count(*) FROM {identifier(self.contract.rows_table)} "  # noqa: S608
+            "WHERE load_id = (SELECT load_id FROM source WHERE source_key = :key)",
             key=self.key,
         )
         return int(rows)
@@ -92,9 +91,12 @@ class Request:
     def _remove(self, connection: Connection, is_there: Callable[[str], bool]) -> dict[str, Any]:
         with connection.transaction():
             # Even without a ledger row, a Load may be inserting one. The lock waits for it.
-            source_id, loaded = ledger.lock(connection, self.key)
-            if loaded and is_there(loaded):
-                return {"rows": 0, "kept": loaded}
-            rows = table.delete(connection, self.contract, source_id)
-            connection.run("DELETE FROM source WHERE id = :id", id=source_id)
-        return {"rows": rows, "kept": None}
+            entry = ledger.lock(connection, self.key)
+            if entry.version and is_there(entry.version):
+                return {"rows": 0, "kept": entry.version}
+            loads = dict(ledger.of_source(connection, entry))
+            shown = [load for load, name in loads.items() if name == self.contract.rows_table]
+            table.count_replacement(connection, self.contract, entry.id, shown)
+            rows = {load: table.discard(connection, load, name) for load, name in loads.items()}
+            connection.run("DELETE FROM source WHERE id = :id", id=entry.id)
+        return {"rows": rows.get(entry.load or 0, 0), "kept": None}

@@ -1,7 +1,7 @@
 """The staged rows to load, as CSV for PostgreSQL's COPY."""
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import awswrangler as wr
 import botocore.exceptions
@@ -42,14 +42,18 @@ class StagedRows:
             StagingUnavailable: S3 did not answer.
         """
         self._contract = contract
+        lookup = contract.lookup
+        columns = [lookup.key, lookup.order] if lookup else []
+        self._order = [contract.column(name).physical_name for name in columns]
         self._prefix = staging.clean_prefix
         self._clean = transformed["rowsClean"]
+        self._found: dict[str, int] = {}
         self.read = transformed["rowsRead"]
         self.rejected = tested["rowsRejected"]
-        self._parts = parquet.parts(self._prefix)
-        if len(self._parts) != transformed["parts"]:
+        self.parts = parquet.parts(self._prefix)
+        if len(self.parts) != transformed["parts"]:
             raise StagingIncomplete(
-                f"{self._prefix} has {len(self._parts)} parts, but Transform wrote "
+                f"{self._prefix} has {len(self.parts)} parts, but Transform wrote "
                 f"{transformed['parts']}; replay the ingestion"
             )
         self._rejected_lines = _rejected_lines(
@@ -61,17 +65,19 @@ class StagedRows:
                 f"{self.rejected}; replay the ingestion"
             )
 
-    def batches(self, source_id: int) -> Iterator[pa.Table]:
-        """Yield batches of rows: the contract's columns in order, `source_id` and `source_line`.
+    def batches(self, parts: Iterable[str]) -> Iterator[pa.Table]:
+        """Yield batches of the rows of parts: the contract's columns in order, and `source_line`.
+
+        The rows of a part are sorted like the lookup's index: PostgreSQL inserts neighbours faster,
+        and a lookup reads fewer pages. Several threads may take other parts each.
 
         Raises:
-            StagingIncomplete: the columns or the number of rows differ from Transform's.
+            StagingIncomplete: the columns differ from Transform's.
             StagingUnavailable: S3 did not answer.
         """
-        clean = 0
-        for uri in self._parts:
+        for uri in parts:
             part = parquet.read(uri)
-            clean += len(part)
+            self._found[uri] = len(part)
             if part.column_names != [*self._contract.physical_names, "line"]:
                 raise StagingIncomplete(
                     f"{uri} has the columns {part.column_names}, which differ from the contract's; "
@@ -79,13 +85,14 @@ class StagedRows:
                 )
             accepted = pc.invert(pc.is_in(part["line"], self._rejected_lines))
             rows = part.filter(accepted).rename_columns([*part.column_names[:-1], "source_line"])
-            rows = rows.add_column(
-                len(self._contract.columns),
-                "source_id",
-                pa.repeat(pa.scalar(source_id, pa.int32()), len(rows)),
-            )
+            if self._order:
+                rows = rows.sort_by([(name, "ascending") for name in self._order])
             for start in range(0, len(rows), _BATCH_ROWS):
                 yield rows.slice(start, _BATCH_ROWS)
+
+    def check(self) -> None:
+        """Raise StagingIncomplete if the parts that were read have another number of rows."""
+        clean = sum(self._found.values())
         if clean != self._clean:
             raise StagingIncomplete(
                 f"{self._prefix} has {clean} clean rows, but Transform wrote {self._clean}; "
@@ -94,9 +101,15 @@ class StagedRows:
 
 
 def as_csv(rows: pa.Table) -> bytes:
-    """Return a batch as CSV for COPY."""
+    """Return a batch as CSV for COPY, with timestamps in UTC, the session's time zone."""
     text = io.BytesIO()
-    pa.csv.write_csv(rows, text, _CSV)
+    # Arrow takes twenty times as long to write a timestamp with a time zone.
+    types = [
+        pa.timestamp(each.type.unit) if pa.types.is_timestamp(each.type) else each.type
+        for each in rows.schema
+    ]
+    plain = rows.cast(pa.schema(zip(rows.column_names, types, strict=True)))
+    pa.csv.write_csv(plain, text, _CSV)
     return text.getvalue()
 
 

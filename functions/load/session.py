@@ -9,6 +9,11 @@ from shared.settings import LoadSettings
 T = TypeVar("T")
 
 
+def connector(settings: LoadSettings) -> Callable[[], Connection]:
+    """Return the function that opens a further connection."""
+    return lambda: connect(settings)
+
+
 def connected(settings: LoadSettings, work: Callable[[Connection], T]) -> T:
     """Return the result of `work`, which gets a connection of its own at each try."""
 

@@ -1,4 +1,4 @@
-"""Statements on the rows of a source. A caller that changes rows must hold the ledger lock."""
+"""Statements on the rows of a load. A caller that changes current rows holds the ledger lock."""
 
 from pg8000.native import identifier
 
@@ -7,40 +7,37 @@ from shared.contract import Contract
 from shared.database import Connection
 
 
-def delete(connection: Connection, contract: Contract, source_id: int) -> int:
-    """Delete the rows of a source, count a replacement for each key, return the number of rows."""
-    table = identifier(contract.relation)
-    key = _key(contract)
-    gone = f"DELETE FROM {table} WHERE source_id = :id RETURNING {key or 'source_id'} AS key"  # noqa: S608
-    counted = replacement.add(contract.relation, "SELECT key FROM gone")
-    [[rows]] = connection.run(
-        f"WITH gone AS ({gone}){f', counted AS ({counted})' if key else ''} "  # noqa: S608
-        "SELECT count(*) FROM gone",
-        id=source_id,
-    )
-    return int(rows)
-
-
-def count_replacement(connection: Connection, contract: Contract, source_id: int) -> None:
-    """Count a replacement for each key of a source's new rows.
-
-    `delete` counts the keys of the old rows. The new rows may have further keys.
-    """
-    if key := _key(contract):
-        table = identifier(contract.relation)
-        keys = f"SELECT {key} AS key FROM {table} WHERE source_id = :id"  # noqa: S608
-        connection.run(replacement.add(contract.relation, keys), id=source_id)
+def write_as(connection: Connection, load: int) -> None:
+    """Let the rows that this session copies belong to a load."""
+    connection.run("SELECT set_config('tm.load', CAST(:load AS text), false)", load=load)
 
 
 def copy_command(contract: Contract) -> str:
     """Return the COPY statement for batches of `StagedRows`."""
-    names = [*(column.physical_name for column in contract.columns), "source_id", "source_line"]
+    names = [*contract.physical_names, "source_line"]
     columns = ", ".join(map(identifier, names))
-    return f"COPY {identifier(contract.relation)} ({columns}) FROM STDIN (FORMAT csv)"
+    return f"COPY {identifier(contract.rows_table)} ({columns}) FROM STDIN (FORMAT csv)"
 
 
-def _key(contract: Contract) -> str | None:
-    """Return the column by which the API looks up rows; None if the API excludes the table."""
+def count_replacement(
+    connection: Connection, contract: Contract, source_id: int, loads: list[int]
+) -> None:
+    """Count a replacement for each key in the rows of a source's loads."""
     if contract.lookup is None:
-        return None
-    return str(identifier(contract.column(contract.lookup.key).physical_name))
+        return
+    key = identifier(contract.column(contract.lookup.key).physical_name)
+    table = identifier(contract.rows_table)
+    keys = f"SELECT {key} AS key FROM {table} WHERE load_id = ANY(:loads)"  # noqa: S608
+    connection.run(replacement.add(contract.relation, keys), id=source_id, loads=loads)
+
+
+def discard(connection: Connection, load: int, relation: str) -> int:
+    """Delete a load, which must not be current, and return the number of its rows."""
+    # Waits for statements that write such rows. `check_no_rows` runs when the transaction ends.
+    connection.run("DELETE FROM load WHERE id = :load", load=load)
+    [[rows]] = connection.run(
+        f"WITH gone AS (DELETE FROM {identifier(relation)} WHERE load_id = :load "  # noqa: S608
+        "RETURNING load_id) SELECT count(*) FROM gone",
+        load=load,
+    )
+    return int(rows)

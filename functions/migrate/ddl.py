@@ -2,8 +2,9 @@
 
 import hashlib
 import re
+from collections.abc import Iterable
 
-from pg8000.native import identifier
+from pg8000.native import identifier, literal
 
 from shared import replacement
 from shared.column import Column
@@ -19,10 +20,73 @@ CREATE TABLE IF NOT EXISTS source (
     rows_loaded bigint NOT NULL,
     rows_rejected bigint NOT NULL,
     loaded_at timestamptz NOT NULL,
+    load_id integer UNIQUE,
     CONSTRAINT every_row_is_accounted_for CHECK (rows_read = rows_loaded + rows_rejected)
 )
 """
-"""The ledger: for each landed key, the version whose rows the tables hold."""
+"""The ledger: for each landed key, its current load and the version that this load loaded."""
+
+LOAD = (
+    """
+CREATE TABLE load (
+    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source_id integer NOT NULL REFERENCES source (id),
+    relation text NOT NULL,
+    begun_at timestamptz NOT NULL DEFAULT now()
+)
+""",
+    "CREATE INDEX load_source_id_idx ON load (source_id)",
+    """
+CREATE CONSTRAINT TRIGGER check_no_rows AFTER DELETE ON load
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION check_no_rows()
+""",
+)
+"""Every load that wrote rows or is about to, and the table with its rows.
+
+It is the current one of its source, or it is under way, or it was interrupted.
+"""
+
+# Without "a:b", which the connections would take for a parameter.
+CHECKS = (
+    """
+CREATE OR REPLACE FUNCTION check_load() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    PERFORM FROM load
+    WHERE id = CAST(nullif(current_setting('tm.load', true), '') AS integer)
+      AND relation = TG_TABLE_NAME
+    FOR KEY SHARE;
+    IF NOT FOUND THEN
+        RAISE 'the ledger lacks the load of these rows' USING ERRCODE = 'serialization_failure';
+    END IF;
+    RETURN NULL;
+END $$
+""",
+    """
+CREATE OR REPLACE FUNCTION check_no_rows() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    has_rows boolean;
+BEGIN
+    IF to_regclass(quote_ident(OLD.relation)) IS NULL THEN
+        RETURN NULL;
+    END IF;
+    EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE load_id = $1)', OLD.relation)
+    INTO has_rows USING OLD.id;
+    IF has_rows THEN
+        RAISE 'the table % has rows of the load %', OLD.relation, OLD.id
+        USING ERRCODE = 'foreign_key_violation';
+    END IF;
+    RETURN NULL;
+END $$
+""",
+)
+"""The functions of the triggers that make a row without a load impossible for the role of Load.
+
+COPY cannot set `load_id`, whose default is the setting `tm.load` of the session. `check_load` finds
+that load once per statement, and locks it until the transaction ends. `check_no_rows` keeps a load
+that has rows. A foreign key would be checked for each row, which takes as long as the rest of COPY.
+"""
 
 SCHEMA_VERSION = """
 CREATE TABLE IF NOT EXISTS schema_version (
@@ -49,31 +113,58 @@ CREATE TABLE IF NOT EXISTS {replacement.TABLE} (
 _IDENTIFIER_BYTES = 63
 
 
+_OWN_COLUMNS = (
+    "load_id integer NOT NULL DEFAULT CAST(current_setting('tm.load') AS integer)",
+    "source_line integer NOT NULL",
+)
+
+
 def columns(contract: Contract) -> list[str]:
-    """Return the definitions of all columns: the contract's and the pipeline's own."""
-    return [
-        "id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
-        *map(_definition, contract.columns),
-        "source_id integer NOT NULL",
-        "source_line integer NOT NULL",
-    ]
+    """Return the definitions of all columns of rows: the contract's and the pipeline's own."""
+    return [*map(_definition, contract.columns), *_OWN_COLUMNS]
 
 
 def create_table(contract: Contract) -> str:
-    """Return the statement that creates a contract's table."""
-    definitions = [*columns(contract), "FOREIGN KEY (source_id) REFERENCES source (id)"]
-    return f"CREATE TABLE {identifier(contract.relation)} ({', '.join(definitions)})"
+    """Return the statement that creates the table of a contract's rows."""
+    definitions = [*columns(contract), "PRIMARY KEY (load_id, source_line)"]
+    return f"CREATE TABLE {identifier(contract.rows_table)} ({', '.join(definitions)})"
+
+
+def create_trigger(contract: Contract) -> str:
+    """Return the statement that checks the load of rows in each statement that inserts some."""
+    return (
+        f"CREATE TRIGGER check_load BEFORE INSERT ON {identifier(contract.rows_table)} "
+        "FOR EACH STATEMENT EXECUTE FUNCTION check_load()"
+    )
+
+
+def create_view(contract: Contract, existing: Iterable[str] = ()) -> str:
+    """Return the statement that creates or extends the view of a contract's current rows.
+
+    `existing` are the columns that the view has, which keep their places.
+    """
+    own = ("source_id", "source_line", "load_id")
+    names = dict.fromkeys([*existing, *contract.physical_names, *own])
+    shown = ", ".join(
+        "source.id AS source_id" if name == "source_id" else f"loaded.{identifier(name)}"
+        for name in names
+    )
+    return (
+        f"CREATE OR REPLACE VIEW {identifier(contract.relation)} AS "  # noqa: S608 - no values
+        f"SELECT {shown} FROM {identifier(contract.rows_table)} AS loaded "
+        "JOIN source ON source.load_id = loaded.load_id"
+    )
 
 
 def add_column(contract: Contract, column: Column) -> str:
     """Return the statement that adds a column to a contract's table."""
-    return f"ALTER TABLE {identifier(contract.relation)} ADD COLUMN {_definition(column)}"
+    return f"ALTER TABLE {identifier(contract.rows_table)} ADD COLUMN {_definition(column)}"
 
 
 def widen_column(contract: Contract, column: Column) -> str:
     """Return the statement that changes a column to the contract's wider type."""
     return (
-        f"ALTER TABLE {identifier(contract.relation)} "
+        f"ALTER TABLE {identifier(contract.rows_table)} "
         f"ALTER COLUMN {identifier(column.physical_name)} TYPE {column.physical_type}"
     )
 
@@ -100,7 +191,7 @@ def create_indexes(contract: Contract) -> dict[str, str]:
     indexes = [
         tuple(contract.column(name).physical_name for name in index) for index in contract.indexes
     ]
-    keys = {names: ", ".join(map(identifier, names)) for names in [*indexes, ("source_id",)]}
+    keys = {names: ", ".join(map(identifier, names)) for names in indexes}
     if contract.lookup:
         names = _lookup_columns(contract, contract.lookup)
         keys[names] = _lookup_key(contract.column(contract.lookup.key), names)
@@ -110,30 +201,70 @@ def create_indexes(contract: Contract) -> dict[str, str]:
         if name in statements:  # columns (`a_b`, `c`) and (`a`, `b_c`) give the same name
             name = _marked(name, repr(names))
         statements[name] = (
-            f"CREATE INDEX {identifier(name)} ON {identifier(contract.relation)} ({key})"
+            f"CREATE INDEX {identifier(name)} ON {identifier(contract.rows_table)} ({key})"
         )
     return statements
 
 
 def digest(contract: Contract) -> str:
     """Return a hash of the statements that create a contract's table and indexes."""
-    statements = [create_table(contract), *create_indexes(contract).values()]
+    statements = [create_table(contract), create_view(contract), *create_indexes(contract).values()]
     return hashlib.sha256("\n".join(statements).encode()).hexdigest()
 
 
 def former_indexes(contract: Contract) -> set[str]:
     """Return the names of indexes that earlier versions created and no statement uses."""
-    # Until 0.1.0, rows of equal order were sorted by `id`, which a reload changes.
-    return {_index_name(contract.relation, ("lookup",))} - create_indexes(contract).keys()
+    # Until 0.1.0, rows of equal order were sorted by `id`, which a reload changes, and the primary
+    # key did not begin with the load.
+    former = {_index_name(contract.relation, (name,)) for name in ("lookup", "source_id")}
+    return former - create_indexes(contract).keys()
+
+
+def from_former(contract: Contract) -> list[str]:
+    """Return the statements that make the table of an earlier version the table of rows.
+
+    Until 0.1.0, the rows of a key had the ID of their source, and each key had one load. That ID
+    becomes the ID of the load. Rows stay where they are.
+    """
+    former, rows = identifier(contract.relation), identifier(contract.rows_table)
+    statements = [
+        f"ALTER TABLE {former} DROP COLUMN id",
+        f"ALTER TABLE {former} DROP CONSTRAINT {identifier(f'{contract.relation}_source_id_fkey')}",
+        f"ALTER TABLE {former} RENAME TO {rows}",
+        f"ALTER TABLE {rows} RENAME COLUMN source_id TO load_id",
+        f"ALTER TABLE {rows} ALTER COLUMN load_id "
+        "SET DEFAULT CAST(current_setting('tm.load') AS integer)",
+        f"ALTER TABLE {rows} ADD PRIMARY KEY (load_id, source_line)",
+        create_trigger(contract),
+        "INSERT INTO load (id, source_id, relation) OVERRIDING SYSTEM VALUE "  # noqa: S608
+        f"SELECT id, id, {literal(contract.rows_table)} FROM source "
+        f"WHERE EXISTS (SELECT FROM {rows} WHERE {rows}.load_id = source.id)",
+        "UPDATE source SET load_id = load.id FROM load "  # noqa: S608
+        f"WHERE load.source_id = source.id AND relation = {literal(contract.rows_table)}",
+    ]
+    if contract.lookup:
+        columns = _lookup_columns(contract, contract.lookup)
+        was = tuple("source_id" if name == "load_id" else name for name in columns)
+        old, new = (_index_name(contract.relation, names) for names in (was, columns))
+        statements.append(f"ALTER INDEX IF EXISTS {identifier(old)} RENAME TO {identifier(new)}")
+    return statements
+
+
+FROM_FORMER = (
+    "ALTER TABLE source ADD COLUMN load_id integer UNIQUE",
+    # Each ID below may be the ID of a source, which becomes the ID of its load.
+    "ALTER TABLE load ALTER COLUMN id RESTART WITH 1000000000",
+)
+"""The statements that extend the ledger of an earlier version."""
 
 
 def _lookup_columns(contract: Contract, lookup: Lookup) -> tuple[str, ...]:
     """Return the columns of the lookup's index, which serves every page and the list of keys.
 
-    Source and line sort rows of equal order; a reload does not change them.
+    Load and line sort rows of equal order.
     """
     key, order = (contract.column(name).physical_name for name in (lookup.key, lookup.order))
-    return key, order, "source_id", "source_line"
+    return key, order, "load_id", "source_line"
 
 
 def _lookup_key(key: Column, columns: tuple[str, ...]) -> str:

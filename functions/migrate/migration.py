@@ -37,6 +37,26 @@ FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
 WHERE indrelid = to_regclass(:table)
 """
 
+_VIEWS = """
+SELECT DISTINCT c.oid::regclass::text, pg_get_viewdef(c.oid),
+    c.relkind = 'v' AND pg_has_role(c.relowner, 'USAGE')
+FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid JOIN pg_class c ON c.oid = r.ev_class
+WHERE d.classid = 'pg_rewrite'::regclass AND d.refobjid = to_regclass(:table)
+"""
+"""The views that read a table directly, and whether this role can create each again."""
+
+_KIND = "SELECT relkind::text FROM pg_class WHERE oid = to_regclass(:name)"
+
+_TABLE = "r"
+_FORMER_COLUMNS = {"id", "source_id", "source_line"}
+"""The pipeline's columns in a table of an earlier version."""
+
+_READERS = """
+SELECT coalesce(quote_ident(rolname), 'PUBLIC')
+FROM pg_class CROSS JOIN aclexplode(relacl) LEFT JOIN pg_roles ON pg_roles.oid = grantee
+WHERE pg_class.oid = to_regclass(:view) AND privilege_type = 'SELECT' AND grantee <> relowner
+"""
+
 _ROLE = "SELECT 1 FROM pg_roles WHERE rolname = :name"
 
 _MEMBER = """
@@ -120,7 +140,16 @@ def _prepare(connection: Connection, database: str, loader: Role, reader: Role) 
     done = Migration()
     with _exclusive(connection):
         _make_roles(connection, loader, reader)
-        _make_table(connection, "source", ddl.SOURCE, done)
+        done.tables.append("source")
+        is_former = _kind(connection, "source") and not _kind(connection, "load")
+        if not _kind(connection, "source"):
+            connection.run(ddl.SOURCE)
+            done.created.append("source")
+        for statement in ddl.CHECKS:
+            connection.run(statement)
+        if not _kind(connection, "load"):
+            for statement in (*ddl.LOAD, *(ddl.FROM_FORMER if is_former else ())):
+                connection.run(statement)
         connection.run(ddl.SCHEMA_VERSION)
         connection.run(ddl.REPLACEMENT)
         for statement in roles.grants(database, loader, reader):
@@ -133,8 +162,11 @@ def _migrate_table(
 ) -> Migration:
     done = Migration()
     with _exclusive(connection):
-        _make_table(connection, contract.relation, ddl.create_table(contract), done)
+        views = _make_table(connection, contract, done)
         _alter_table(connection, contract, done)
+        _make_view(connection, contract)
+        for name, definition in views:
+            connection.run(f"CREATE OR REPLACE VIEW {name} AS {definition}")
         _make_indexes(connection, contract)
         _record(connection, contract)
         for statement in roles.grants_on(contract, loader, reader):
@@ -174,14 +206,52 @@ def _make_roles(connection: Connection, loader: Role, reader: Role) -> None:
             connection.run(roles.set_iam_login(role))
 
 
-def _make_table(connection: Connection, relation: str, statement: str, done: Migration) -> None:
-    done.tables.append(relation)
-    [[exists]] = connection.run(
-        "SELECT to_regclass(:table) IS NOT NULL", table=identifier(relation)
-    )
-    if not exists:
+def _kind(connection: Connection, relation: str) -> str | None:
+    """Return PostgreSQL's letter for the kind of a relation; None if there is none."""
+    found = connection.run(_KIND, name=f"public.{identifier(relation)}")
+    return str(found[0][0]) if found else None
+
+
+def _make_table(connection: Connection, contract: Contract, done: Migration) -> list[list[str]]:
+    """Create the table of rows, or make it from the table of an earlier version.
+
+    Return name and definition of each view that read the latter, to be created again.
+    """
+    done.tables.append(contract.relation)
+    if _kind(connection, contract.rows_table):
+        return []
+    if kind := _kind(connection, contract.relation):
+        return _convert_table(connection, contract, kind)
+    connection.run(ddl.create_table(contract))
+    connection.run(ddl.create_trigger(contract))
+    done.created.append(contract.relation)
+    return []
+
+
+def _convert_table(connection: Connection, contract: Contract, kind: str) -> list[list[str]]:
+    name = f"public.{identifier(contract.relation)}"
+    if kind != _TABLE or not _columns(connection, name).keys() >= _FORMER_COLUMNS:
+        raise SchemaMismatch(
+            f"the table {contract.relation} in the schema public is of another program: set "
+            "another physicalName in the contract"
+        )
+    views = connection.run(_VIEWS, table=name)
+    if others := [view for view, _, is_ours in views if not is_ours]:
+        raise SchemaMismatch(
+            f"{', '.join(others)} read the table {contract.relation}, which becomes a view, and "
+            "migrate cannot change them: drop them, apply again, and create them again"
+        )
+    for statement in ddl.from_former(contract):
         connection.run(statement)
-        done.created.append(relation)
+    return [[view, definition] for view, definition, _ in views]
+
+
+def _make_view(connection: Connection, contract: Contract) -> None:
+    """Create the view of current rows, or add new columns to it."""
+    existing = _columns(connection, f"public.{identifier(contract.relation)}").keys()
+    # Replacing a view blocks lookups until the transaction ends.
+    if not existing >= {*contract.physical_names}:
+        connection.run(ddl.create_view(contract, existing))
 
 
 def _alter_table(connection: Connection, contract: Contract, done: Migration) -> None:
@@ -189,7 +259,7 @@ def _alter_table(connection: Connection, contract: Contract, done: Migration) ->
     connection.run(f"CREATE TEMPORARY TABLE expected ({', '.join(ddl.columns(contract))})")
     wanted = _columns(connection, "pg_temp.expected")
     connection.run("DROP TABLE pg_temp.expected")
-    found = _columns(connection, f"public.{identifier(contract.relation)}")
+    found = _columns(connection, f"public.{identifier(contract.rows_table)}")
     changes = compare(contract, wanted, found)
     if changes.breaking:
         raise SchemaMismatch(
@@ -200,8 +270,16 @@ def _alter_table(connection: Connection, contract: Contract, done: Migration) ->
         )
     for column in changes.added:
         connection.run(ddl.add_column(contract, column))
-    for column in changes.widened:
-        connection.run(ddl.widen_column(contract, column))
+    if changes.widened:
+        # PostgreSQL changes no column of a view.
+        view = identifier(contract.relation)
+        readers = connection.run(_READERS, view=f"public.{view}")
+        connection.run(f"DROP VIEW {view}")
+        for column in changes.widened:
+            connection.run(ddl.widen_column(contract, column))
+        connection.run(ddl.create_view(contract))
+        for [reader] in readers:
+            connection.run(f"GRANT SELECT ON {view} TO {reader}")
     done.altered += [
         f"{contract.relation}.{column.physical_name}"
         for column in (*changes.added, *changes.widened)
@@ -235,7 +313,7 @@ def _drop_indexes(connection: Connection, contract: Contract) -> None:
 
 
 def _indexes(connection: Connection, contract: Contract) -> list[list[Any]]:
-    return connection.run(_INDEXES, table=f"public.{identifier(contract.relation)}")
+    return connection.run(_INDEXES, table=f"public.{identifier(contract.rows_table)}")
 
 
 def _record(connection: Connection, contract: Contract) -> None:

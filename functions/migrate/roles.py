@@ -83,26 +83,28 @@ def grants(database: str, loader: Role, reader: Role) -> list[str]:
         "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
         f"GRANT CONNECT ON DATABASE {identifier(database)} TO {load}, {look_up}",
         f"GRANT USAGE ON SCHEMA public TO {load}, {look_up}",
-        f"REVOKE ALL ON source, schema_version, {replacement.TABLE} FROM {load}, {look_up}",
+        f"REVOKE ALL ON source, load, schema_version, {replacement.TABLE} FROM {load}, {look_up}",
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON source TO {load}",
+        f"GRANT SELECT, INSERT, DELETE ON load TO {load}",
         f"GRANT SELECT, INSERT, UPDATE ON {replacement.TABLE} TO {load}",
         f"GRANT SELECT ON {replacement.TABLE} TO {look_up}",
     ]
 
 
 def grants_on(contract: Contract, loader: Role, reader: Role) -> list[str]:
-    """Return the statements that grant each role its privileges on a contract's table."""
+    """Return the statements that grant each role its privileges on a contract's table and view."""
     load, look_up = identifier(loader.name), identifier(reader.name)
-    table = identifier(contract.relation)
-    # The loader reads source IDs, to delete a source's rows, and the lookup's keys, to count their
-    # replacements. It must not read other columns.
-    readable = "source_id"
+    table, view = identifier(contract.rows_table), identifier(contract.relation)
+    # The loader reads load IDs, to delete a load's rows, and the lookup's keys, to count their
+    # replacements. It must not read other columns, nor write a load ID.
+    readable = "load_id"
     if contract.lookup:
         readable += f", {identifier(contract.column(contract.lookup.key).physical_name)}"
+    writable = ", ".join(map(identifier, (*contract.physical_names, "source_line")))
     return [
-        f"REVOKE ALL ON {table} FROM {load}, {look_up}",
-        f"GRANT SELECT ({readable}), INSERT, DELETE ON {table} TO {load}",
-        f"GRANT SELECT ON {table} TO {look_up}",
+        f"REVOKE ALL ON {table}, {view} FROM {load}, {look_up}",
+        f"GRANT SELECT ({readable}), INSERT ({writable}), DELETE ON {table} TO {load}",
+        f"GRANT SELECT ON {view} TO {look_up}",
     ]
 
 

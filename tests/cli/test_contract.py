@@ -285,7 +285,7 @@ def test_physical_names_are_different_and_allowed(tmp_path: Path) -> None:
         "a" * 80,
     ]
     found = physical_names([*header, "a" * 90], "t")
-    assert found[:6] == ["t_id", "t_id_2", "t_line", "t_ctid", "order_id", "http_code"]
+    assert found[:6] == ["id", "id_2", "t_line", "t_ctid", "order_id", "http_code"]
     assert found[6:10] == ["grosse", "column_1st", "column_9", "column_10"]
     assert found[10:] == ["a" * 63, "a" * 61 + "_2"]
 

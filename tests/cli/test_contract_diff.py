@@ -54,9 +54,9 @@ LOOKUP = "          group: project\n          measure: hours\n"
                 "varying(100) NOT NULL, for which existing rows have no value: make it optional",
                 "migrate refuses the change, because the table has column username character "
                 "varying(100) NOT NULL, which is not in the contract",
-                "migrate creates the index daily_checkins_person_timestamp_source_id_source_line_"
+                "migrate creates the index daily_checkins_person_timestamp_load_id_source_line_"
                 "idx; loads of the table wait until it is built",
-                "migrate keeps the index daily_checkins_username_timestamp_source_id_source_line_"
+                "migrate keeps the index daily_checkins_username_timestamp_load_id_source_line_"
                 "idx, although the contract no longer has it",
                 "files the column 'user' is new: files that lack it are refused",
                 "files the column 'user' is unknown: files with it are refused",

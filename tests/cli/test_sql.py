@@ -104,8 +104,8 @@ def test_sql_without_psql_and_query_explains_what_to_do() -> None:
 @pytest.mark.usefixtures("psql_missing")
 @pytest.mark.parametrize("more", [[], ["--json"]])
 def test_sql_without_psql_refuses_writes(more: list[str]) -> None:
-    assert one_line(tm("sql", "DELETE FROM daily_checkins", *more)) == (
-        "tm: PostgreSQL: permission denied for table daily_checkins"
+    assert one_line(tm("sql", "DELETE FROM source", *more)) == (
+        "tm: PostgreSQL: permission denied for table source"
     )
 
 

@@ -23,7 +23,7 @@ INGESTION = Ingestion(
 RUN = Run("arn:aws:states:eu-central-1:1:execution:tm:orders", contracts="0123")
 INPUT = RUN.input_of(INGESTION)
 ITEM = ingestion_log._new(INGESTION, RUN, {}, Status.RUNNING)
-TABLES = (ddl.SOURCE, ddl.SCHEMA_VERSION, ddl.REPLACEMENT)
+TABLES = (ddl.SOURCE, ddl.LOAD[0], ddl.SCHEMA_VERSION, ddl.REPLACEMENT)
 
 
 def section(title: str) -> str:

@@ -6,7 +6,7 @@ Runs the real functions in this process, with moto's AWS and a real PostgreSQL.
 import contextlib
 import datetime as dt
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -226,8 +226,8 @@ def in_the_middle_of_copy(monkeypatch: pytest.MonkeyPatch, act: Callable[[], obj
     chunks = StagedRows.batches
     sent: list[pa.Table] = []
 
-    def interrupted(self: StagedRows, source_id: int) -> Iterator[pa.Table]:
-        for chunk in chunks(self, source_id):
+    def interrupted(self: StagedRows, parts: Iterable[str]) -> Iterator[pa.Table]:
+        for chunk in chunks(self, parts):
             yield chunk
             if not sent:
                 act()

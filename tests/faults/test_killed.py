@@ -27,7 +27,7 @@ from tests.fixtures.laptop import Laptop
 BUCKET = "tm-faults-landing"
 KEY = "table=dailycheckins/year=2024/month=5/day=1/killed.csv"
 OLD_ROWS, NEW_ROWS = 600, 3_000
-COPY, COMMIT = b"COPY", b"COMMIT"
+COPY, SWITCH, COMMIT = b"COPY", b"SET load_id", b"COMMIT"
 LOGGED = b'/load/success"'
 """Part of only the last write of Load to the log."""
 KILLED = {"Error": "Runtime.ExitError", "Cause": "Runtime exited with error: signal: killed"}
@@ -79,12 +79,14 @@ class Scene:
         self.old = self._stage(OLD_ROWS)
         assert self.load(self.old.event).answer
         database.run("CREATE TEMPORARY TABLE old_ledger AS SELECT * FROM source WHERE false")
-        database.run("CREATE TEMPORARY TABLE old_rows AS SELECT * FROM daily_checkins WHERE false")
         database.run("INSERT INTO old_ledger SELECT * FROM source WHERE source_key = :k", k=KEY)
-        database.run(
-            "INSERT INTO old_rows SELECT daily_checkins.* FROM daily_checkins "
-            "JOIN old_ledger ON old_ledger.id = source_id"
-        )
+        [[load]] = database.run("SELECT load_id FROM old_ledger")
+        for name, load_id in (("load", "id"), ("daily_checkins_rows", "load_id")):
+            database.run(
+                f"CREATE TEMPORARY TABLE old_{name} AS SELECT * FROM {name} "
+                f"WHERE {load_id} = {load}"
+            )
+        database.run(f"SET tm.load = {load}")
         self.new = self._stage(NEW_ROWS)
         self._staged_item = self.item()
 
@@ -141,10 +143,13 @@ class Scene:
         return Content(*row)
 
     def clear(self) -> None:
-        self._database.run(
-            "DELETE FROM daily_checkins WHERE source_id IN (SELECT id FROM old_ledger)"
+        run = self._database.run
+        loads = (
+            "SELECT load.id FROM load JOIN source ON source.id = source_id WHERE source_key = :key"
         )
-        self._database.run("DELETE FROM source WHERE source_key = :key", key=KEY)
+        run(f"DELETE FROM daily_checkins_rows WHERE load_id IN ({loads})", key=KEY)
+        run(f"DELETE FROM load WHERE id IN ({loads})", key=KEY)
+        run("DELETE FROM source WHERE source_key = :key", key=KEY)
         for ingestion in (self.old.ingestion, self.new.ingestion):
             key = {"ingestedID": ingestion.id, "ingestedTable": ingestion.table}
             self._items.delete_item(Key=key)
@@ -195,15 +200,15 @@ def scene(laptop: Laptop) -> Iterator[Scene]:
 
 @pytest.fixture(scope="module")
 def points(scene: Scene, pytestconfig: pytest.Config) -> list[Point]:
-    """Return the points to kill Load: all from the COMMIT on, and some before it."""
+    """Return the points to kill Load: all from the switch on, and some before it."""
     scene.reset()
     made = scene.load(scene.new.event)
-    before = next(i for i, (_, sent) in enumerate(made.operations) if COMMIT in sent)
+    before = next(i for i, (_, sent) in enumerate(made.operations) if SWITCH in sent)
     some = 30 if pytestconfig.getoption("--hypothesis-profile") == "deep" else 3
-    from_commit_on = range(len(made.operations) - before)
+    from_switch_on = range(len(made.operations) - before)
     return [
         *(Point(number) for number in range(0, before, max(before // some, 1))),
-        *(Point(number, COMMIT) for number in from_commit_on),
+        *(Point(number, SWITCH) for number in from_switch_on),
     ]
 
 
@@ -248,8 +253,8 @@ def test_retry_of_killed_load_succeeds(scene: Scene, points: list[Point]) -> Non
 
 def test_run_of_killed_load_is_alerted_and_replayed(scene: Scene) -> None:
     outcomes = []
-    # During COPY, before and after the COMMIT
-    for point in (Point(2, COPY), Point(1, COMMIT), Point(2, COMMIT)):
+    # During COPY, before and after the COMMIT of the switch
+    for point in (Point(2, COPY), Point(1, SWITCH), Point(0, LOGGED)):
         outcomes.append(killed(scene, point))
 
         [alert] = scene.end()

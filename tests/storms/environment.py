@@ -6,11 +6,12 @@ import heapq
 import itertools
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from operator import itemgetter
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Any, Protocol, Self, TypeVar
 
 import boto3
 import pg8000.native
@@ -34,6 +35,8 @@ from tests.fixtures.aws import LANDING, LOG_TABLE, REGION, STAGING
 from tests.fixtures.database import Database
 from tests.storms.weather import Fault
 from tests.storms.wire import Boundary, Monitor, Wire
+
+T = TypeVar("T")
 
 _REFUSALS = {
     "s3": (503, "<Error><Code>SlowDown</Code><Message>a storm</Message></Error>"),
@@ -80,6 +83,24 @@ class Simulation(Boundary, Protocol):
         """Answer a request to AWS."""
 
 
+class InThisThread:
+    """Replaces a pool of threads, because only the scheduler may start actors."""
+
+    def __init__(self, _: int) -> None:
+        pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def submit(self, work: Callable[[], T]) -> "Future[T]":
+        done: Future[T] = Future()
+        done.set_result(work())
+        return done
+
+
 class WithoutDatabase:
     """Base of simulations that must not call PostgreSQL."""
 
@@ -123,7 +144,7 @@ class Environment:
 
     def clear(self, seed: int, start: dt.datetime | None = None) -> None:
         """Empty all services, seed the random IDs of moto, and set the clock: to now by default."""
-        self.session.run("TRUNCATE source RESTART IDENTITY CASCADE")
+        self.session.run("TRUNCATE source, daily_checkins_rows RESTART IDENTITY CASCADE")
         for bucket in (LANDING, STAGING):
             _backend("s3", "aws").buckets[bucket].keys.clear()
         _backend("dynamodb").tables[LOG_TABLE].items.clear()
@@ -205,6 +226,7 @@ def _intercept(environment: Environment, patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(BotocoreStubber, "__call__", ask)
     patch.setattr("functions.load.session.connect", connect_in_storm)
+    patch.setattr("functions.load.loading.ThreadPoolExecutor", InThisThread)
     patch.setattr("functions.load.session.retry_until_available", wait_in_storm)
     patch.setattr(reconciliation, "GRACE", dt.timedelta(days=-1))
     # The files are of an old day, so watch must sweep for them: on each call, in small steps.

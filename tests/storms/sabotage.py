@@ -28,7 +28,7 @@ def no_ledger_lock(patch: pytest.MonkeyPatch) -> None:
     """Load writes and reads the ledger row without a lock."""
     run = Connection.run
     make = ledger.LOCK.partition("ON CONFLICT")[0] + "ON CONFLICT DO NOTHING"
-    look = "SELECT id, version_id FROM source WHERE source_key = :key"
+    look = "SELECT id, version_id, load_id FROM source WHERE source_key = :key"
 
     def trusting(self: Connection, sql: str, **parameters: object) -> list[list[Any]]:
         if sql != ledger.LOCK:
@@ -51,20 +51,21 @@ def no_bucket_check(patch: pytest.MonkeyPatch) -> None:
 
 def no_delete(patch: pytest.MonkeyPatch) -> None:
     """Load keeps the rows of the previous version."""
-    patch.setattr(table, "delete", lambda *_: 0)
+    patch.setattr(table, "discard", lambda *_: 0)
 
 
-def delete_in_own_transaction(patch: pytest.MonkeyPatch) -> None:
-    """Load commits the deletion of the old rows before it copies the new ones."""
-    delete = table.delete
+def switch_before_copy(patch: pytest.MonkeyPatch) -> None:
+    """Load makes the new rows the current ones before it copies them."""
+    begin = ledger.begin
 
-    def delete_and_commit(connection: Connection, contract: Contract, source_id: int) -> int:
-        rows = delete(connection, contract, source_id)
+    def begin_and_switch(connection: Connection, source_id: int, contract: Contract) -> int:
+        load = begin(connection, source_id, contract)
+        connection.run("UPDATE source SET load_id = :load WHERE id = :id", load=load, id=source_id)
         connection.run("COMMIT")
         connection.run("BEGIN")
-        return rows
+        return load
 
-    patch.setattr(table, "delete", delete_and_commit)
+    patch.setattr(ledger, "begin", begin_and_switch)
 
 
 def no_transaction(patch: pytest.MonkeyPatch) -> None:

@@ -200,7 +200,10 @@ class Storm:
         run = self._environment.session.run
         rows = run(
             "SELECT s.source_key, d.source_line, d.username, d.timestamp, d.hours, d.project "
-            "FROM daily_checkins d LEFT JOIN source s ON s.id = d.source_id"
+            "FROM daily_checkins_rows d LEFT JOIN source s ON s.load_id = d.load_id "
+            # The rows of interrupted loads stay for an hour, if they have several parts.
+            "WHERE s.id IS NOT NULL OR NOT :may_remain",
+            may_remain=any(len(each.version.parts) > 1 for each in self._landed),
         )
         ledger = run(
             "SELECT source_key, version_id, ingested_id, rows_read, rows_loaded, rows_rejected "

@@ -21,7 +21,7 @@ _BROKEN: list[tuple[sabotage.Sabotage, str, int]] = [
     # Or a removal deletes the row between the two statements.
     (sabotage.no_ledger_lock, "holds|deadlock|not enough values", 50),
     (sabotage.no_delete, "holds", 7),
-    (sabotage.delete_in_own_transaction, "holds", 17),
+    (sabotage.switch_before_copy, "holds", 17),
     (sabotage.no_transaction, "holds", 9),
     (sabotage.commit_before_copy_ends, "holds", 7),
     (sabotage.no_step_deduplication, "times in the log", 7),

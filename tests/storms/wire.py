@@ -87,6 +87,7 @@ class Wire:
             backend=self._backend,
         )
         self._strike(fault)
+        self._has_lock = self._has_lock and statement != "COMMIT"
         if stream is not None:
             parameters["stream"] = self._chunks(stream)
         try:
@@ -116,7 +117,7 @@ class Wire:
             self._monitor.end_all()
 
     def _asks_for(self, key: object) -> str | None:
-        # The first statement about a key locks it until the session ends.
+        # The first statement about a key locks it until the transaction ends.
         if key is None or self._has_lock:
             return None
         self._has_lock = True

@@ -3,7 +3,7 @@
 import pytest
 
 from local.postgres import Server
-from tests.fixtures.database import Database
+from tests.fixtures.database import Database, alter_rows
 from tests.fixtures.lookup import KEYS, add, found, pages
 from tests.fixtures.tls_postgres import TlsPostgres
 
@@ -19,7 +19,7 @@ def postgres(tls_postgres: TlsPostgres) -> Server:
 
 
 def test_lookup_sorts_and_finds_users_by_bytes(reader: Database) -> None:
-    reader.run('ALTER TABLE daily_checkins ALTER username TYPE varchar(100) COLLATE "en-x-icu"')
+    alter_rows(reader, 'ALTER username TYPE varchar(100) COLLATE "en-x-icu"')
     add(reader, *((user, None, "1", "2019-09-27 UTC") for user in USERS))
     by_bytes = sorted(USERS, key=str.encode)
     by_language = reader.run("SELECT username FROM daily_checkins ORDER BY username")

@@ -22,11 +22,11 @@ from tests.fixtures.database import Database, eventually, migrate_to
 from tests.fixtures.lookup import (
     KEYS,
     ROWS,
-    SOURCE,
     SUMMARY,
     TABLE,
     add,
     ask,
+    begin_load,
     found,
     pages,
     refused,
@@ -62,8 +62,8 @@ def test_get_returns_rows_of_a_key(reader: Database) -> None:
 
 def test_get_returns_100_rows_by_default_and_1000_at_most(reader: Database) -> None:
     reader.run(
-        "INSERT INTO daily_checkins (username, hours, timestamp, source_id, source_line) "
-        "SELECT 'ned', 1, now(), source.id, n FROM source, generate_series(1, 1001) n"
+        "INSERT INTO daily_checkins_rows (username, hours, timestamp, source_line) "
+        "SELECT 'ned', 1, now(), n FROM generate_series(1, 1001) n"
     )
 
     assert len(get(user="ned")[1]["response"]) == 100
@@ -73,13 +73,13 @@ def test_get_returns_100_rows_by_default_and_1000_at_most(reader: Database) -> N
 
 
 READING = """
-INSERT INTO "order" ("group", "table", date, time, value, rank, floor, guess, note, price, read,
-    "end", factor, pressure, clock, device, raw, source_id, source_line)
+INSERT INTO order_rows ("group", "table", date, time, value, rank, floor, guess, note, price, read,
+    "end", factor, pressure, clock, device, raw, source_line)
 SELECT 7, t, CAST(d AS date), CAST(z AS timestamptz), CAST(v AS numeric), CAST(r AS bigint), 3,
     true, 'ä"', 5, CAST('2024-01-01 00:00:00+02' AS timestamptz), CAST('2024-02-29' AS date),
     0.1, 1.5e-300, CAST('08:30' AS time), '6b9f2a2e-0000-4000-8000-00000000000A',
-    '{"b": 1.10, "a": "ä"}', id, l
-FROM source, unnest(
+    '{"b": 1.10, "a": "ä"}', l
+FROM unnest(
     CAST(:t AS text[]), CAST(:d AS text[]), CAST(:z AS text[]), CAST(:v AS text[]),
     CAST(:r AS text[]), CAST(:l AS integer[])
 ) AS row (t, d, z, v, r, l)
@@ -103,7 +103,7 @@ def readings(
     """A table with a column of every type, 25 rows of key 7, and one row of another key."""
     migrate_to(READINGS)
     monkeypatch.setenv("DATABASE_SECRET_ARN", database.reader.secret_arn)
-    database.run(SOURCE)
+    begin_load(database, "order")
     days = [f"2024-{n:02}-01" for n in (12, 3, 2, 11, 1)] * 5
     database.run(
         READING,
@@ -115,9 +115,8 @@ def readings(
         l=list(range(2, 27)),
     )
     database.run(
-        'INSERT INTO "order" ("group", "table", date, time, value, rank, source_id, source_line) '
-        "SELECT -1, '', CAST('0001-01-01' AS date), CAST('2024-07-01' AS date), 0, 1, id, 2 "
-        "FROM source"
+        'INSERT INTO order_rows ("group", "table", date, time, value, rank, source_line) '
+        "VALUES (-1, '', CAST('0001-01-01' AS date), CAST('2024-07-01' AS date), 0, 1, 27)"
     )
     yield database
     api.session.close()
@@ -192,13 +191,13 @@ def test_uuid_can_be_key_order_and_group(
     migrate_to(DEVICES)
     monkeypatch.setenv("DATABASE_SECRET_ARN", database.reader.secret_arn)
     monkeypatch.setattr("shared.contract_store._once", lambda *_: {"devices": DEVICES})
-    database.run(SOURCE)
+    begin_load(database, "devices")
     device, *sites = (f"6b9f2a2e-0000-4000-8000-00000000000{n}" for n in "abc")
     for line, site in enumerate([*sites, sites[0], None], start=2):
         database.run(
-            "INSERT INTO devices (device, site, doc, n, source_id, source_line) "
+            "INSERT INTO devices_rows (device, site, doc, n, source_line) "
             "SELECT CAST(:device AS uuid), CAST(:site AS uuid), "
-            "jsonb_build_object('text', repeat('x', 3000000)), :line, id, :line FROM source",
+            "jsonb_build_object('text', repeat('x', 3000000)), :line, :line",
             device=device,
             site=site,
             line=line,
@@ -399,7 +398,7 @@ def test_session_replaces_connection_closed_while_idle(
     first = _connections(reader)
 
     eventually(lambda: not _connections(reader))
-    reader.run("UPDATE daily_checkins SET project = 'after'")
+    reader.run("UPDATE daily_checkins_rows SET project = 'after'")
 
     assert _projects("ned") == ["after"]
     assert not set(_connections(reader)) & set(first)
@@ -435,7 +434,7 @@ def test_session_survives_connection_that_fails_during_statement(reader: Databas
     [pid] = _connections(reader)
     with reader.connected() as connection:
         connection.run("BEGIN")
-        connection.run("LOCK daily_checkins")
+        connection.run("LOCK daily_checkins_rows")
         sql = "SELECT pg_terminate_backend(:pid)"
         threading.Timer(0.3, lambda: reader.run(sql, pid=pid)).start()
         _assert_unavailable(within=3)
@@ -474,7 +473,7 @@ def test_statement_timeout_answers_503(reader: Database, monkeypatch: pytest.Mon
     monkeypatch.setitem(sessions.PARAMETERS, "statement_timeout", "200ms")
     with reader.connected() as connection:
         connection.run("BEGIN")
-        connection.run("LOCK daily_checkins")
+        connection.run("LOCK daily_checkins_rows")
         _assert_unavailable(within=3)
         connection.run("ROLLBACK")
 

@@ -13,7 +13,7 @@ from functions.api import view as views
 from functions.api.view import View, max_bytes, max_rows
 from shared.odcs import load_all
 from tests.fixtures.contracts import column
-from tests.fixtures.database import Database
+from tests.fixtures.database import Database, alter_rows
 from tests.fixtures.lookup import KEYS, ROWS, SUMMARY, add, all_items, ask, found, pages, refused
 
 NED = [
@@ -155,7 +155,7 @@ def test_pages_match_filtered_and_sorted_list(
     begin = dt.datetime(2019, 9, 27, tzinfo=dt.UTC)
     times = [begin + dt.timedelta(hours=each) for each in hours]
     since, until = (begin + dt.timedelta(hours=each) for each in bounds)
-    reader.run("DELETE FROM daily_checkins")
+    reader.run("DELETE FROM daily_checkins_rows")
     add(reader, *(("ned", "p", str(n), time.isoformat()) for n, time in enumerate(times)))
     add(reader, ("ned", "outside", "0", "1990-01-01 UTC"))
     parameters = {
@@ -176,10 +176,10 @@ def test_response_stays_below_lambda_limit(reader: Database) -> None:
     # The characters with the longest encodings in nested JSON.
     for character in '\U0010ffff\x01"\\':
         reader.run(
-            "INSERT INTO daily_checkins "
-            "(username, project, hours, timestamp, source_id, source_line) "
-            "SELECT :user, repeat(:text, 100), -999.99, timestamptz '2019-01-01', source.id, n "
-            "FROM source, generate_series(1, 1001) n",
+            "INSERT INTO daily_checkins_rows (username, project, hours, timestamp, source_line) "
+            "SELECT :user, repeat(:text, 100), -999.99, timestamptz '2019-01-01', n + :text_line "
+            "FROM generate_series(1, 1001) n",
+            text_line=1001 * ord(character),
             user=character * 100,
             text=character,
         )
@@ -197,7 +197,7 @@ def test_pages_of_unlimited_texts_stay_below_limit(
 ) -> None:
     character = "\U0010ffff"
     # A small limit, of which the names and punctuation of 1,000 rows take the larger part.
-    reader.run("ALTER TABLE daily_checkins ALTER project TYPE text, ALTER username TYPE text")
+    alter_rows(reader, "ALTER project TYPE text, ALTER username TYPE text")
     monkeypatch.setattr(views, "MAX_RESPONSE_BYTES", 100_000 + 1000 * 200)
     monkeypatch.setattr("functions.api.pagination.max_rows", lambda columns: 0)
     add(
@@ -250,11 +250,11 @@ ASKED: list[tuple[str, dict[str, str]]] = [
 
 def test_lookups_use_index(reader: Database, plans: list[str]) -> None:
     reader.run(
-        "INSERT INTO daily_checkins (username, project, hours, timestamp, source_id, source_line) "
+        "INSERT INTO daily_checkins_rows (username, project, hours, timestamp, source_line) "
         "SELECT 'user-' || n % 500, 'p' || n % 9, 1, timestamptz '2019-01-01' + n * interval '1 h',"
-        " source.id, n FROM source, generate_series(1, 50000) n"
+        " n FROM generate_series(1, 50000) n"
     )
-    reader.run("ANALYZE daily_checkins")
+    reader.run("ANALYZE daily_checkins_rows")
     for path, parameters in ASKED:
         plans.clear()
         first = ask(path, **parameters, limit="1")
@@ -262,7 +262,7 @@ def test_lookups_use_index(reader: Database, plans: list[str]) -> None:
             ask(path, **parameters, limit="1", cursor=first.body["next"])
 
         plan = "\n".join(plans)
-        assert "daily_checkins_username_timestamp_source_id_source_line_idx" in plan, path
+        assert "daily_checkins_username_timestamp_load_id_source_line_idx" in plan, path
         assert "Seq Scan" not in plan, path
         if path == KEYS:
             assert max(float(n) for n in re.findall(r"actual rows=([0-9.]+)", plan)) <= 3

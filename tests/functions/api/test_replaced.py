@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pytest
 from aws_lambda_powertools.event_handler.exceptions import ServiceError
@@ -22,7 +23,7 @@ from functions.api import handler as api
 from functions.api.pagination import Pages
 from functions.api.session import Session
 from functions.api.view import View
-from functions.load.loading import load
+from functions.load.loading import Loading
 from functions.load.removal import Operation, Request
 from functions.load.rows import StagedRows
 from functions.load.versions import may_replace
@@ -35,7 +36,7 @@ from shared.staging import Staging
 from tests.fixtures.aws import LANDING, STAGING
 from tests.fixtures.contracts import READINGS
 from tests.fixtures.database import FORMER_INDEX, Database, Role, former, migrate_to
-from tests.fixtures.lookup import ROWS, SOURCE, SUMMARY, all_items, ask, found, refused
+from tests.fixtures.lookup import ROWS, SUMMARY, all_items, ask, begin_load, found, refused
 from tests.functions.load.test_load import NOON, Event, Row, drop
 from tests.shared.test_database import settings_of
 
@@ -70,8 +71,9 @@ class Files:
             Staging(STAGING, ingestion), CONTRACT, event["transform"], event["test"]
         )
         may = functools.partial(may_replace, self.s3, ingestion.source)
+        loading = Loading(ingestion, CONTRACT, staged, may)
         with connected(self.database, self.database.loader) as connection:
-            assert load(connection, ingestion, CONTRACT, staged, may).outcome == "ok"
+            assert loading.run(connection, mock.Mock()).outcome == "ok"
 
     def remove(self, name: str) -> None:
         with connected(self.database, self.database.loader) as connection:
@@ -184,7 +186,7 @@ def test_paging_ends_with_410_if_rows_are_removed(files: Files, staying: int) ->
     files.remove("removed")
     for walk in walks:
         refused(walk.next(), 410)
-    # The file gets another source ID.
+    # The file gets other IDs of its source and its load.
     files.dropped("removed", rows("removed", 5))
     for walk in walks:
         refused(walk.next(), 410)
@@ -202,11 +204,9 @@ def test_paging_ignores_failed_load(files: Files) -> None:
     assert [len(walk.first + walk.rest()) for walk in walks] == [5] * len(WALKS)
 
 
-def test_rows_of_equal_order_are_sorted_by_source_and_line(files: Files) -> None:
-    for name in ("b", "a"):
+def test_rows_of_equal_order_are_sorted_by_load_and_line(files: Files) -> None:
+    for name in ("a", "b", "a"):
         files.dropped(name, rows(name, 3))
-    # Now the rows of the second source have smaller IDs than those of the first.
-    files.dropped("b", rows("b", 3))
 
     projects = [row["project"] for row in all_items("/get", "response", user="ned", limit="1")]
 
@@ -238,7 +238,8 @@ def test_replacements_contain_no_values(reader: Database, files: Files) -> None:
 
 FORMER_ROWS = """
 INSERT INTO daily_checkins (username, project, hours, timestamp, source_id, source_line)
-SELECT user_, 'p' || n, 1, timestamptz '2019-01-01' + n / 50 * interval '1 hour', source.id, n
+SELECT user_, 'p' || n, 1, timestamptz '2019-01-01' + n / 50 * interval '1 hour', source.id,
+    CASE user_ WHEN 'ned' THEN n ELSE n + 5000 END
 FROM source, generate_series(2, 5001) n, unnest(array['ned', 'robert']) user_
 """
 
@@ -249,7 +250,7 @@ def test_upgraded_table_is_paged_by_new_index(
     former(database, FORMER_ROWS)
     migrate_to(CONTRACT)
     monkeypatch.setenv("DATABASE_SECRET_ARN", database.reader.secret_arn)
-    database.run("ANALYZE daily_checkins")
+    database.run("ANALYZE daily_checkins_rows")
 
     projects = [row["project"] for row in all_items("/get", "response", user="ned")]
     api.session.close()
@@ -257,7 +258,7 @@ def test_upgraded_table_is_paged_by_new_index(
     assert projects == [f"p{n}" for n in range(2, 5002)]
     assert len(plans) == 50
     for plan in plans:
-        assert "daily_checkins_username_timestamp_source_id_source_line_idx" in plan
+        assert "daily_checkins_username_timestamp_load_id_source_line_idx" in plan
     # PostgreSQL may sort if only a few rows remain.
     for plan in plans[:-10]:
         assert "Sort" not in plan
@@ -361,11 +362,10 @@ def test_paging_detects_replacement_of_numeric_key(
     monkeypatch.setattr("shared.contract_store._once", lambda *_: {"readings": contract})
     api.app.cache_clear()
     former_rows = (
-        'INSERT INTO "order" ("group", "table", date, time, value, rank, source_id, source_line) '
-        "SELECT -7, '', date '2024-01-01', now(), 0, n, source.id, n "
-        "FROM source, generate_series(2, 9) n"
+        'INSERT INTO order_rows ("group", "table", date, time, value, rank, source_line) '
+        "SELECT -7, '', date '2024-01-01', now(), 0, n, n FROM generate_series(2, 9) n"
     )
-    database.run(SOURCE)
+    begin_load(database, "order")
     database.run(former_rows)
     walk = Walk("/get", "response", {"Zähler-Nr.": "-7"})
     assert [row["Rang"] for row in walk.first + walk.rest()] == list(range(2, 10))

@@ -16,7 +16,7 @@ from shared.odcs import load_all
 from shared.settings import read
 from tests.fixtures.contracts import READINGS, column, contract_set
 from tests.fixtures.database import Database, migrate_to
-from tests.fixtures.lookup import ROWS, SOURCE, TABLE, add, ask, found, pages, refused
+from tests.fixtures.lookup import ROWS, TABLE, add, ask, begin_load, found, pages, refused
 
 BY_USER = {"key": "user", "order": "timestamp", "group": "project", "measure": "hours"}
 BY_NUMBER = Lookup(
@@ -45,12 +45,12 @@ def filled(
     """A database with rows in both tables with a lookup."""
     migrate_to(*deployed.values())
     monkeypatch.setenv("DATABASE_SECRET_ARN", database.reader.secret_arn)
-    database.run(SOURCE)
+    begin_load(database)
     add(database, *(("7", None, str(n), f"2024-01-0{n} UTC") for n in (1, 2, 3)))
+    begin_load(database, "order")
     database.run(
-        'INSERT INTO "order" ("group", "table", date, time, value, rank, source_id, source_line) '
-        "SELECT 7, 'a', date '2024-01-01' + n, now(), n, 1, source.id, n "
-        "FROM source, generate_series(1, 3) n"
+        'INSERT INTO order_rows ("group", "table", date, time, value, rank, source_line) '
+        "SELECT 7, 'a', date '2024-01-01' + n, now(), n, 1, n FROM generate_series(1, 3) n"
     )
     yield
     api.session.close()

@@ -465,11 +465,53 @@ def _connections(database: Database) -> Any:
     return database.run(sql, name=database.loader.name)
 
 
+def test_row_without_load_is_impossible(loaded: Database) -> None:
+    role = loaded.loader
+    rows = "INSERT INTO daily_checkins_rows (username, timestamp, hours, source_line) VALUES "
+    insert = f"{rows} ('ned', now(), 1, 2)"
+    with loaded.connected() as connection:
+        [[other]] = connection.run(
+            "INSERT INTO load (source_id, relation) SELECT id, 'project_budgets_rows' FROM source "
+            "RETURNING id"
+        )
+    for load_id in ("", "0", str(other)):
+        with loaded.connected(role) as connection:
+            connection.run("SELECT set_config('tm.load', :load, false)", load=load_id)
+            with pytest.raises(pg8000.exceptions.DatabaseError, match="the ledger lacks the load"):
+                connection.run(insert)
+    with pytest.raises(pg8000.exceptions.DatabaseError, match="has rows of the load"):
+        loaded.run("DELETE FROM load", role)
+
+
+class Died(BaseException):
+    """The process of Load ends."""
+
+
+def test_rows_of_interrupted_load_are_invisible_and_deleted_later(
+    loader: Database, s3: "S3Client", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(drop(s3, [row()]))
+    stored = "SELECT count(*) FROM daily_checkins_rows"
+    with monkeypatch.context() as patch:
+        patch.setattr("functions.load.ledger.switch", mock.Mock(side_effect=Died))
+        with pytest.raises(Died):
+            load(drop(s3, [row()], [row()]))
+    assert loader.run(stored) == [[3]]
+    assert hours(loader) == [(2, "1.00")]
+
+    other = KEY.replace("dailycheckins.csv", "other.csv")
+    load(drop(s3, [row()], [row()], key=other))
+    assert loader.run(stored) == [[5]], "the interrupted load may still be under way"
+    loader.run("UPDATE load SET begun_at = begun_at - interval '61 minutes'")
+    load(drop(s3, [row()], [row()], key=other))
+    assert loader.run(stored) == [[3]]
+
+
 def test_load_fails_on_missing_table(loader: Database, s3: "S3Client") -> None:
     """It closes its connection, as after a load."""
     load(drop(s3, [row()]))
     eventually(lambda: not _connections(loader))
-    loader.run("ALTER TABLE daily_checkins RENAME TO elsewhere")
+    loader.run("ALTER TABLE daily_checkins_rows RENAME TO elsewhere")
 
     with pytest.raises(SchemaMismatch, match="run the function `migrate`"):
         load(drop(s3, [row()]))

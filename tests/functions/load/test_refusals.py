@@ -102,7 +102,7 @@ def test_load_fails_if_rows_are_refused_only_together(notes: Database, s3: "S3Cl
         "END $$"
     )
     notes.run(
-        "CREATE TRIGGER refuse AFTER INSERT ON notes REFERENCING NEW TABLE AS added "
+        "CREATE TRIGGER refuse AFTER INSERT ON notes_rows REFERENCING NEW TABLE AS added "
         "FOR EACH STATEMENT EXECUTE FUNCTION refuse()"
     )
 

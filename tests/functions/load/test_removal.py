@@ -77,7 +77,7 @@ def table_locked(database: Database) -> Iterator[ThreadPoolExecutor]:
     """Lock the table, so that changes wait while they hold the ledger lock."""
     with ThreadPoolExecutor(2) as pool, database.connected() as other:
         other.run("BEGIN")
-        other.run("LOCK TABLE daily_checkins IN EXCLUSIVE MODE")
+        other.run("LOCK TABLE daily_checkins_rows IN EXCLUSIVE MODE")
         yield pool
         other.run("ROLLBACK")
 

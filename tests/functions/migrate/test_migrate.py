@@ -31,11 +31,19 @@ from shared.odcs import load_all
 from shared.settings import DatabaseSettings, read
 from tests.fixtures.aws import lambda_context
 from tests.fixtures.contracts import READINGS, column, contract_set
-from tests.fixtures.database import FORMER_INDEX, Database, Role, eventually, migrate_to
-from tests.fixtures.lookup import SOURCE
+from tests.fixtures.database import (
+    FORMER_INDEX,
+    FORMER_ROW,
+    Database,
+    Role,
+    eventually,
+    former,
+    migrate_to,
+)
+from tests.fixtures.lookup import begin_load
 
 EVENT = {"contracts": "a hash"}
-LOOKUP_INDEX = "daily_checkins_username_timestamp_source_id_source_line_idx"
+LOOKUP_INDEX = "daily_checkins_username_timestamp_load_id_source_line_idx"
 
 
 @pytest.fixture(autouse=True)
@@ -72,8 +80,8 @@ def _failure() -> str:
 
 def _tables(database: Database) -> set[str]:
     """Return the existing tables of contracts."""
-    found = database.run("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-    return {name for [name] in found} - {"source", "schema_version", "replacement"}
+    found = database.run("SELECT viewname FROM pg_views WHERE schemaname = 'public'")
+    return {name for [name] in found}
 
 
 @pytest.fixture
@@ -193,7 +201,7 @@ def test_locked_table_does_not_stop_others(
     _deploy(monkeypatch, richer, READINGS)
     with migrated.connected() as load:
         load.run("BEGIN")
-        load.run("LOCK daily_checkins IN ROW EXCLUSIVE MODE")
+        load.run("LOCK daily_checkins_rows IN ROW EXCLUSIVE MODE")
 
         message = _failure()
 
@@ -211,7 +219,7 @@ def test_locked_table_is_retried_after_others(
     monkeypatch.setattr(migrations, "_LOCK_TIMEOUT", "100ms")
     with migrated.connected() as load, ThreadPoolExecutor(1) as pool:
         load.run("BEGIN")
-        load.run("LOCK daily_checkins IN ROW EXCLUSIVE MODE")
+        load.run("LOCK daily_checkins_rows IN ROW EXCLUSIVE MODE")
         migration = pool.submit(_migrate, migrated, _with(one_contract, *OPTIONAL), READINGS)
         eventually(lambda: "order" in _tables(migrated))
         load.run("ROLLBACK")
@@ -266,8 +274,8 @@ def test_largest_contracts_have_a_table(database: Database) -> None:
     migrate_to(*contracts)
 
     values = ", ".join(["1"] * 1_015)
-    database.run(SOURCE)
-    database.run(f"INSERT INTO heavy OVERRIDING SYSTEM VALUE VALUES (1, {values}, 1, 1)")
+    begin_load(database, "heavy")
+    database.run(f"INSERT INTO heavy_rows VALUES ({values}, 1, 1)")
 
 
 def test_migrate_is_idempotent(migrated: Database) -> None:
@@ -306,8 +314,8 @@ OPTIONAL = tuple(column for column in READINGS.columns if not column.required)
 """A column of every type, with reserved words of SQL as names."""
 
 INSERT = (
-    "INSERT INTO daily_checkins (username, timestamp, hours, source_id, source_line{names}) "
-    "VALUES ('ned', now(), 1, (SELECT id FROM source), 2{values})"
+    "INSERT INTO daily_checkins_rows (username, timestamp, hours, source_line{names}) "
+    "VALUES ('ned', now(), 1, 2{values})"
 )
 
 
@@ -317,7 +325,7 @@ def _foretold(old: Contract, new: Contract) -> list[Effect]:
 
 
 def test_new_columns_are_added(migrated: Database, one_contract: Contract) -> None:
-    migrated.run(SOURCE)
+    begin_load(migrated)
     migrated.run(INSERT.format(names="", values=""))
     richer = _with(one_contract, *OPTIONAL)
 
@@ -348,7 +356,7 @@ def test_new_columns_are_added(migrated: Database, one_contract: Contract) -> No
 def test_column_is_widened(
     migrated: Database, one_contract: Contract, column: str, wider: str
 ) -> None:
-    migrated.run(SOURCE)
+    begin_load(migrated)
     migrated.run(INSERT.format(names=", project", values=", 'bizdev'"))
     contract = _with(one_contract, **{column: {"physical_type": wider}})
 
@@ -422,11 +430,55 @@ def _everything(database: Database) -> list[list[object]]:
     return [*columns, *database.run("SELECT * FROM schema_version ORDER BY id")]
 
 
+def test_users_view_shows_same_rows_after_upgrade(
+    database: Database, one_contract: Contract
+) -> None:
+    former(database, FORMER_ROW)
+    database.run(
+        "CREATE VIEW theirs AS SELECT username, count(*) FROM daily_checkins GROUP BY 1",
+        database.administrator,
+    )
+    shown = "SELECT * FROM theirs"
+    assert database.run(shown) == [["ned", 1]]
+
+    _migrate(database, one_contract)
+
+    assert database.run(shown) == [["ned", 1]]
+    begin_load(database)
+    database.run("UPDATE source SET load_id = NULL WHERE source_key <> 'a key'")
+    database.run(INSERT.format(names="", values=""))
+    assert database.run(shown) == [["ned", 1]], "not the row of a load that is not current"
+
+
+def test_views_that_migrate_cannot_change_stop_upgrade(
+    database: Database, one_contract: Contract
+) -> None:
+    former(database, FORMER_ROW)
+    database.run("CREATE MATERIALIZED VIEW theirs AS SELECT username FROM daily_checkins")
+    database.run("CREATE VIEW hers AS SELECT username FROM daily_checkins")
+
+    with pytest.raises(SchemaMismatch, match=r"^hers, theirs read the table"):
+        _migrate(database, one_contract)
+
+
+@pytest.mark.parametrize("role", ["reader", "PUBLIC"])
+def test_grants_on_view_survive_widening(
+    migrated: Database, one_contract: Contract, role: str
+) -> None:
+    name = role if role == "PUBLIC" else "pg_monitor"
+    migrated.run(f"GRANT SELECT ON daily_checkins TO {name}")
+
+    _migrate(migrated, _with(one_contract, project={"physical_type": "text"}))
+
+    kept = migrated.run("SELECT relacl::text FROM pg_class WHERE relname = 'daily_checkins'")
+    assert f"{'' if role == 'PUBLIC' else name}=r/" in kept[0][0]
+
+
 @pytest.mark.usefixtures("impatient")
 def test_former_index_is_dropped_after_running_lookups(
     migrated: Database, one_contract: Contract
 ) -> None:
-    migrated.run(f"CREATE INDEX {FORMER_INDEX} ON daily_checkins (username, timestamp, id)")
+    migrated.run(f"CREATE INDEX {FORMER_INDEX} ON daily_checkins_rows (username, timestamp)")
     with migrated.connected(migrated.reader) as look_up:
         look_up.run("BEGIN")
         look_up.run("SELECT * FROM daily_checkins")
@@ -436,8 +488,7 @@ def test_former_index_is_dropped_after_running_lookups(
     _migrate(migrated, one_contract)
 
     assert _indexes(migrated) == {
-        "daily_checkins_pkey",
-        "daily_checkins_source_id_idx",
+        "daily_checkins_rows_pkey",
         LOOKUP_INDEX,
     }
 
@@ -463,7 +514,9 @@ def test_ambiguous_index_names_are_distinct(migrated: Database, one_contract: Co
     for _ in range(2):
         _migrate(migrated, contract)
 
-    indexes = migrated.run("SELECT indexdef FROM pg_indexes WHERE tablename = 'daily_checkins'")
+    indexes = migrated.run(
+        "SELECT indexdef FROM pg_indexes WHERE tablename = 'daily_checkins_rows'"
+    )
     keys = {definition.partition(" USING btree ")[2] for [definition] in indexes}
     assert {"(a, b_c)", "(a_b, c)"} <= keys
 
@@ -476,7 +529,7 @@ def test_index_created_by_hand_is_accepted_if_valid(
     migrated.run(by_hand, migrated.administrator)
     with migrated.connected() as load:
         load.run("BEGIN")
-        load.run("LOCK daily_checkins IN ROW EXCLUSIVE MODE")
+        load.run("LOCK daily_checkins_rows IN ROW EXCLUSIVE MODE")
 
         _migrate(migrated, one_contract)
 
@@ -489,15 +542,19 @@ def test_index_created_by_hand_is_accepted_if_valid(
 
 
 def _indexes(database: Database) -> set[str]:
-    found = database.run("SELECT indexname FROM pg_indexes WHERE tablename = 'daily_checkins'")
+    found = database.run("SELECT indexname FROM pg_indexes WHERE tablename = 'daily_checkins_rows'")
     return {name for [name] in found}
 
 
 def test_mismatch_lists_all_differences(migrated: Database) -> None:
-    migrated.run("ALTER TABLE daily_checkins ALTER hours TYPE integer")
-    migrated.run("ALTER TABLE daily_checkins DROP source_line")
-    migrated.run("ALTER TABLE daily_checkins ADD mood text")
-    migrated.run("ALTER TABLE daily_checkins ALTER username DROP NOT NULL")
+    migrated.run("DROP VIEW daily_checkins")
+    for change in (
+        "ALTER hours TYPE integer",
+        "DROP source_line",
+        "ADD mood text",
+        "ALTER username DROP NOT NULL",
+    ):
+        migrated.run(f"ALTER TABLE daily_checkins_rows {change}")
 
     message = _failure()
 
@@ -532,22 +589,26 @@ def test_long_and_reserved_names_are_supported(migrated: Database, one_contract:
     _migrate(migrated, contract)
     _migrate(migrated, contract)
 
-    indexes = migrated.run("SELECT indexname FROM pg_indexes WHERE tablename = 'order'")
-    assert len(indexes) == 5
+    indexes = migrated.run("SELECT indexname FROM pg_indexes WHERE tablename = 'order_rows'")
+    assert len(indexes) == 4
     assert ddl.digest(contract) != ddl.digest(one_contract)
 
 
 def test_loader_may_only_load_and_remove(migrated: Database) -> None:
     for statement in (
-        "SELECT hours FROM daily_checkins",
+        "SELECT hours FROM daily_checkins_rows",
+        "SELECT * FROM daily_checkins",
+        "INSERT INTO daily_checkins_rows (username, timestamp, hours, load_id, source_line)"
+        " VALUES ('ned', now(), 1, 1, 2)",
+        "UPDATE load SET source_id = 1",
         "SELECT * FROM schema_version",
         "DELETE FROM replacement",
-        "UPDATE daily_checkins SET hours = 1",
+        "UPDATE daily_checkins_rows SET hours = 1",
         "DELETE FROM schema_version",
-        "TRUNCATE daily_checkins",
+        "TRUNCATE daily_checkins_rows",
         "TRUNCATE source",
-        "DROP TABLE daily_checkins",
-        "ALTER TABLE daily_checkins ADD COLUMN x int",
+        "DROP TABLE daily_checkins_rows",
+        "ALTER TABLE daily_checkins_rows ADD COLUMN x int",
         "CREATE TABLE mine (id int)",
         "CREATE ROLE mine",
         "COPY (SELECT 1) TO PROGRAM 'true'",
@@ -558,16 +619,17 @@ def test_loader_may_only_load_and_remove(migrated: Database) -> None:
 def test_reader_may_only_read(migrated: Database) -> None:
     assert migrated.run("SELECT * FROM daily_checkins", migrated.reader) == []
     for statement in (
-        "INSERT INTO daily_checkins (username, timestamp, hours, source_id, source_line)"
-        " VALUES ('ned', now(), 1, 1, 2)",
-        "UPDATE daily_checkins SET hours = 1",
-        "DELETE FROM daily_checkins",
-        "TRUNCATE daily_checkins",
+        "INSERT INTO daily_checkins_rows (username, timestamp, hours, source_line)"
+        " VALUES ('ned', now(), 1, 2)",
+        "SELECT * FROM daily_checkins_rows",
+        "UPDATE daily_checkins_rows SET hours = 1",
+        "DELETE FROM daily_checkins_rows",
+        "TRUNCATE daily_checkins_rows",
         "SELECT * FROM source",
         "UPDATE replacement SET times = 0",
         "SELECT * FROM daily_checkins FOR UPDATE",
         "CREATE TABLE mine (id int)",
-        "COPY daily_checkins FROM PROGRAM 'true'",
+        "COPY daily_checkins_rows FROM PROGRAM 'true'",
     ):
         _is_denied(migrated, migrated.reader, statement)
 
@@ -579,13 +641,13 @@ def _is_denied(database: Database, role: Role, statement: str) -> None:
 
 
 def test_extra_privileges_are_revoked(migrated: Database) -> None:
-    migrated.run(f"GRANT ALL ON daily_checkins, source TO {migrated.reader.name}")
-    migrated.run(f"GRANT UPDATE (hours) ON daily_checkins TO {migrated.loader.name}")
+    migrated.run(f"GRANT ALL ON daily_checkins_rows, source TO {migrated.reader.name}")
+    migrated.run(f"GRANT UPDATE (hours) ON daily_checkins_rows TO {migrated.loader.name}")
 
     handler(EVENT, lambda_context())
 
-    _is_denied(migrated, migrated.reader, "DELETE FROM daily_checkins")
-    _is_denied(migrated, migrated.loader, "UPDATE daily_checkins SET hours = 1")
+    _is_denied(migrated, migrated.reader, "DELETE FROM daily_checkins_rows")
+    _is_denied(migrated, migrated.loader, "UPDATE daily_checkins_rows SET hours = 1")
 
 
 def test_changed_password_in_secret_is_applied(migrated: Database) -> None:

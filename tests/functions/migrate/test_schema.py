@@ -17,7 +17,7 @@ from shared.contract import Contract
 from shared.odcs import load_all
 from tests.fixtures.aws import lambda_context
 from tests.fixtures.contracts import READINGS, column
-from tests.fixtures.database import Database, former, migrate_to
+from tests.fixtures.database import FORMER_ROW, Database, former, migrate_to
 
 # Types as PostgreSQL spells them, by their spelling in contracts.
 SPELLED = {
@@ -35,7 +35,14 @@ LEDGER = [
     "rows_loaded bigint NOT NULL",
     "rows_rejected bigint NOT NULL",
     "loaded_at timestamp with time zone NOT NULL",
+    "load_id integer",
     "CONSTRAINT every_row_is_accounted_for CHECK ((rows_read = (rows_loaded + rows_rejected)))",
+]
+LOADS = [
+    "id integer NOT NULL",
+    "source_id integer NOT NULL",
+    "relation text NOT NULL",
+    "begun_at timestamp with time zone DEFAULT now() NOT NULL",
 ]
 REPLACEMENTS = [
     "relation text NOT NULL",
@@ -50,11 +57,7 @@ VERSIONS = [
     "ddl_hash text NOT NULL",
     "applied_at timestamp with time zone DEFAULT now() NOT NULL",
 ]
-FORMER_ROW = (
-    "INSERT INTO daily_checkins (username, hours, timestamp, source_id, source_line) "
-    "SELECT 'ned', 1, now(), id, 2 FROM source"
-)
-ROWS = "SELECT * FROM daily_checkins"
+ROWS = "SELECT username, hours, timestamp, source_id, source_line FROM daily_checkins"
 
 
 @pytest.fixture(params=["password", "IAM", pytest.param("Data API", marks=pytest.mark.npm)])
@@ -88,7 +91,9 @@ def test_schema_matches_extended_contract(way: str, database: Database) -> None:
     migrate_to(richer)
 
     table = wanted(way, contract, added=more)
-    assert found(database) == sorted([*table, index("daily_checkins", ["project"])])
+    assert found(database) == sorted(
+        [*table, index("daily_checkins", ["project"], "daily_checkins_rows")]
+    )
 
 
 def test_schema_of_earlier_version_is_upgraded(way: str, database: Database) -> None:
@@ -154,6 +159,9 @@ def found(database: Database) -> list[str]:
         capture_output=True,
         text=True,
     ).stdout
+    dump = re.sub(r"(CREATE FUNCTION \S+\(\)).*?\$_?\$;\n", r"\1;\n", dump, flags=re.DOTALL)
+    # PostgreSQL 18 names such constraints, and keeps the names of a renamed table.
+    dump = re.sub(r" CONSTRAINT \w+ NOT NULL", " NOT NULL", dump)
     lines = [line for line in dump.splitlines() if not line.startswith(("--", "\\"))]
     statements = [" ".join(each.split()) for each in "\n".join(lines).split(";\n")]
     return sorted(
@@ -173,38 +181,61 @@ def wanted(way: str, *contracts: Contract, added: Iterable[Column] = ()) -> list
         *(f"GRANT USAGE ON SCHEMA public TO {role}" for role in ("loader", "reader")),
         *table("source", LEDGER),
         "ALTER TABLE ONLY public.source ADD CONSTRAINT source_source_key_key UNIQUE (source_key)",
+        "ALTER TABLE ONLY public.source ADD CONSTRAINT source_load_id_key UNIQUE (load_id)",
         "GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.source TO loader",
+        *table("load", LOADS),
+        index("load", ["source_id"]),
+        "ALTER TABLE ONLY public.load ADD CONSTRAINT load_source_id_fkey "
+        "FOREIGN KEY (source_id) REFERENCES public.source(id)",
+        "CREATE CONSTRAINT TRIGGER check_no_rows AFTER DELETE ON public.load "
+        "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.check_no_rows()",
+        "GRANT SELECT,INSERT,DELETE ON TABLE public.load TO loader",
+        *(
+            statement
+            for name in ("check_load()", "check_no_rows()")
+            for statement in (
+                f"CREATE FUNCTION public.{name}",
+                f"ALTER FUNCTION public.{name} OWNER TO administrator",
+            )
+        ),
         *table("schema_version", VERSIONS),
         *table("replacement", REPLACEMENTS, key="relation, key_hash, source_id"),
         "GRANT SELECT,INSERT,UPDATE ON TABLE public.replacement TO loader",
         "GRANT SELECT ON TABLE public.replacement TO reader",
     ]
     for contract in contracts:
-        name = contract.relation
+        name, rows = contract.relation, f"{contract.relation}_rows"
         columns = [
-            "id bigint NOT NULL",
             *map(definition, contract.columns),
-            "source_id integer NOT NULL",
+            "load_id integer DEFAULT (current_setting('tm.load'::text))::integer NOT NULL",
             "source_line integer NOT NULL",
             *map(definition, added),
         ]
-        seen = ["source_id"]
+        names = [*contract.physical_names, "source_id", "source_line", "load_id"]
+        names += [each.physical_name for each in added]
+        shown = (
+            f"loaded.{each}" if each != "source_id" else "source.id AS source_id" for each in names
+        )
+        written = [*contract.physical_names, "source_line", *(each.physical_name for each in added)]
+        seen = ["load_id"]
         physical = {each.name: each.physical_name for each in contract.columns}
         if contract.lookup:
             key, order = (physical[each] for each in (contract.lookup.key, contract.lookup.order))
             seen.append(key)
             statements.append(
-                f"CREATE INDEX {name}_{key}_{order}_source_id_source_line_idx ON public.{name} "
-                f"USING btree ({key} text_pattern_ops, {order}, source_id, source_line)"
+                f"CREATE INDEX {name}_{key}_{order}_load_id_source_line_idx ON public.{rows} "
+                f"USING btree ({key} text_pattern_ops, {order}, load_id, source_line)"
             )
         statements += [
-            *table(name, columns),
-            f"ALTER TABLE ONLY public.{name} ADD CONSTRAINT {name}_source_id_fkey "
-            "FOREIGN KEY (source_id) REFERENCES public.source(id)",
-            *(index(name, [physical[each] for each in names]) for names in contract.indexes),
-            index(name, ["source_id"]),
-            f"GRANT INSERT,DELETE ON TABLE public.{name} TO loader",
-            *(f"GRANT SELECT({each}) ON TABLE public.{name} TO loader" for each in seen),
+            *table(rows, columns, key="load_id, source_line"),
+            f"CREATE TRIGGER check_load BEFORE INSERT ON public.{rows} "
+            "FOR EACH STATEMENT EXECUTE FUNCTION public.check_load()",
+            f"CREATE VIEW public.{name} AS SELECT {', '.join(shown)} FROM (public.{rows} loaded "
+            "JOIN public.source ON ((source.load_id = loaded.load_id)))",
+            f"ALTER VIEW public.{name} OWNER TO administrator",
+            *(index(name, [physical[each] for each in names], rows) for names in contract.indexes),
+            f"GRANT DELETE ON TABLE public.{rows} TO loader",
+            *(granted(rows, each, each in seen, each in written) for each in {*seen, *written}),
             f"GRANT SELECT ON TABLE public.{name} TO reader",
         ]
     return sorted(statements)
@@ -225,9 +256,16 @@ def table(name: str, columns: list[str], key: str = "id") -> list[str]:
     return statements
 
 
-def index(relation: str, names: list[str]) -> str:
+def granted(rows: str, column: str, is_seen: bool, is_written: bool) -> str:
+    kinds = [
+        f"{name}({column})" for name, has in (("SELECT", is_seen), ("INSERT", is_written)) if has
+    ]
+    return f"GRANT {','.join(kinds)} ON TABLE public.{rows} TO loader"
+
+
+def index(relation: str, names: list[str], table: str | None = None) -> str:
     return (
-        f"CREATE INDEX {relation}_{'_'.join(names)}_idx ON public.{relation} "
+        f"CREATE INDEX {relation}_{'_'.join(names)}_idx ON public.{table or relation} "
         f"USING btree ({', '.join(names)})"
     )
 
