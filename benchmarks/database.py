@@ -5,8 +5,9 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -20,6 +21,7 @@ from shared.settings import DatabaseSettings, read
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+TABLE = load_all()["dailycheckins"].rows_table
 LOADER = Credentials("loader", "x")
 READER = Credentials("reader", "y")
 
@@ -31,8 +33,8 @@ class Database:
     server: Server
 
     @contextlib.contextmanager
-    def connected(self) -> Iterator[Connection]:
-        """Connect as Load does, but with the superuser's password instead of a secret."""
+    def connector(self) -> Iterator[Callable[[], Connection]]:
+        """Yield what connects as Load does, but with the superuser's password, not a secret's."""
         login = Credentials(self.server.user, self.server.password)
         settings = DatabaseSettings(
             database_host=self.server.host,
@@ -40,11 +42,8 @@ class Database:
             database_name=self.server.database,
             database_secret_arn="none",  # pragma: allowlist secret
         )
-        with (
-            mock.patch("shared.database._login", return_value=login),
-            connect(settings) as connection,
-        ):
-            yield connection
+        with mock.patch("shared.database._login", return_value=login):
+            yield partial(connect, settings)
 
     def run(self, sql: str, **values: Any) -> list[list[Any]]:
         """Run one statement."""
@@ -57,32 +56,18 @@ class Database:
         environment = psql._environment(self.server)
         subprocess.run([program, "-Xqc", command], env=environment, check=True)
 
-    def table(self, name: str) -> str:
-        """Return the table that holds the rows of a contract's table, which may be a view."""
-        ((found,),) = self.run(
-            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace "
-            "AND relkind IN ('r', 'p') AND relname::text IN (:name, :name || '_rows')",
-            name=name,
-        )
-        return str(found)
-
     def columns(self, table: str) -> list[str]:
-        """Return the columns to which rows are written, in order."""
+        """Return the columns of a table in order."""
         found = self.run(
             "SELECT column_name FROM information_schema.columns WHERE table_name = :table "
-            "AND is_identity = 'NO' AND is_generated = 'NEVER' ORDER BY ordinal_position",
+            "ORDER BY ordinal_position",
             table=table,
         )
         return [name for (name,) in found]
 
-    def empty(self, table: str) -> None:
-        """Remove all rows and their ledger, and write the rest to disk, before a run is timed."""
-        ledgers = self.run(
-            "SELECT confrelid::regclass::text FROM pg_constraint "
-            "WHERE conrelid = CAST(:name AS regclass) AND contype = 'f'",
-            name=table,
-        )
-        self.run(f"TRUNCATE {', '.join([table, *(name for (name,) in ledgers)])} CASCADE")
+    def empty(self, *tables: str) -> None:
+        """Remove all rows, and write the rest to disk, before a run is timed."""
+        self.run(f"TRUNCATE {', '.join(tables)} CASCADE")
         self.run("CHECKPOINT")
 
 
@@ -97,9 +82,9 @@ def migrated() -> Iterator[Database]:
         postgres.running(Path(folder, "postgres")) as server,
     ):
         database = Database(server)
-        contracts = list(load_all().values())
         roles = (Role(each.username, each.password) for each in (LOADER, READER))
-        migrate(database.connected, server.database, contracts, *roles)
+        with database.connector() as connected:
+            migrate(connected, server.database, list(load_all().values()), *roles)
         yield database
 
 

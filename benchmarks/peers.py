@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import measure, samples
-from benchmarks.database import Database, migrated
+from benchmarks.database import TABLE, Database, migrated
 from benchmarks.measure import CHECKOUT, Figure, Timed, ratio, seconds
 from benchmarks.states import ROWS, States
 
@@ -135,28 +135,20 @@ def _theirs(database: Database, run: Run, path: Path, rows: int) -> Timed:
 
 def _make_tables(database: Database) -> None:
     """Make the table for raw text anew with the indexes of the real one, and one for `naive`."""
-    table = database.table("daily_checkins")
-    texts = ", ".join(f"{column}::text" for column in COLUMNS)
-    others = database.run(
-        "SELECT column_name FROM information_schema.columns WHERE table_name = :table "
-        "AND NOT column_name = ANY(CAST(:columns AS text[]))",
-        table=table,
-        columns=list(COLUMNS),
-    )
+    columns = [f"{each}::text" if each in COLUMNS else each for each in database.columns(TABLE)]
     database.run("DROP TABLE IF EXISTS checkins, naive")
-    database.run("CREATE SEQUENCE IF NOT EXISTS numbers CACHE 1000")
-    named = "".join(f", {name}" for (name,) in others)
-    database.run(f"CREATE TABLE checkins AS SELECT {texts}{named} FROM {table} WHERE false")
-    database.run(f"CREATE TABLE naive (LIKE {table} INCLUDING ALL)")
-    for (name,) in others:
-        value = "nextval('numbers')" if name == "id" or name.endswith("line") else "1"
-        database.run(f"ALTER TABLE checkins ALTER {name} SET DEFAULT {value}")
-        if name != "id":
-            database.run(f"ALTER TABLE naive ALTER {name} SET DEFAULT {value}")
-    definitions = database.run("SELECT indexdef FROM pg_indexes WHERE tablename = :t", t=table)
+    database.run(f"CREATE TABLE checkins AS SELECT {', '.join(columns)} FROM {TABLE} WHERE false")
+    database.run(f"CREATE TABLE naive (LIKE {TABLE} INCLUDING ALL)")
+    database.run("CREATE SEQUENCE IF NOT EXISTS lines CACHE 1000")
+    for table in ("checkins", "naive"):
+        database.run(
+            f"ALTER TABLE {table} ALTER load_id SET DEFAULT 1, "
+            "ALTER source_line SET DEFAULT nextval('lines')"
+        )
+    definitions = database.run("SELECT indexdef FROM pg_indexes WHERE tablename = :t", t=TABLE)
     for number, (definition,) in enumerate(definitions):
         start, _, rest = definition.partition(" INDEX ")
-        _, _, rest = rest.partition(f" ON public.{table} ")
+        _, _, rest = rest.partition(f" ON public.{TABLE} ")
         database.run(f"{start} INDEX checkins_{number} ON checkins {rest}")
     database.run("CHECKPOINT")
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from benchmarks import samples
-from benchmarks.database import LOADER, Database, functions, migrated
+from benchmarks.database import LOADER, TABLE, Database, functions, migrated
 from benchmarks.measure import Figure, Peak, Timed, alone, ratio, seconds, timed
 
 if TYPE_CHECKING:
@@ -79,18 +79,19 @@ class States:
         """Load the staged rows, and connect before."""
         import pandas
 
-        from functions.load.loading import load
+        from functions.load.loading import Loading
         from functions.load.rows import StagedRows
 
         local = mock.patch("awswrangler.s3.read_json", pandas.read_json)  # staging is a folder
-        with local, database.connected() as connection:
+        with local, database.connector() as connect, connect() as connection:
             rows = StagedRows(self._staged, self._contract, self.transformed, self.tested)
-            verdict = load(connection, self._ingestion, self._contract, rows, lambda _: True)
+            loading = Loading(self._ingestion, self._contract, rows, lambda _: True)
+            verdict = loading.run(connection, connect)
         assert verdict.counts["rowsLoaded"] == self.tested["rowsRead"] - self.tested["rowsRejected"]
 
     def load_afresh(self, database: Database) -> float:
         """Load into empty tables; return the seconds without emptying them."""
-        database.empty(database.table("daily_checkins"))
+        database.empty("source", TABLE)
         return seconds(partial(self.load, database))
 
 
@@ -160,17 +161,13 @@ def loads(quick: bool) -> Iterator[Figure]:
 
 def _copied(database: Database, rows: Path) -> Timed:
     r"""Write the loaded rows to a file; return what loads them with `\copy`."""
-    table = database.table("daily_checkins")
-    columns = database.columns(table)
-    named = ", ".join(columns)
-    line = next(column for column in columns if column.endswith("line"))
-    database.psql(rf"\copy (SELECT {named} FROM {table} ORDER BY {line}) TO {rows}")
-    # It has the same indexes, but no foreign key.
-    database.run(f"CREATE TABLE copied (LIKE {table} INCLUDING ALL)")
+    database.psql(rf"\copy (SELECT * FROM {TABLE} ORDER BY source_line) TO {rows}")
+    # It has the same indexes, but no trigger.
+    database.run(f"CREATE TABLE copied (LIKE {TABLE} INCLUDING ALL)")
 
     def copied() -> float:
         database.empty("copied")
-        return seconds(lambda: database.psql(rf"\copy copied ({named}) FROM {rows}"))
+        return seconds(lambda: database.psql(rf"\copy copied FROM {rows}"))
 
     return copied
 
@@ -224,7 +221,7 @@ def peaks(quick: bool) -> Iterator[Peak]:
                         verdict, taken, peak = alone(_run, state, path, shape, verdicts, database)
                         verdicts += (verdict,)
                         yield Peak(state, shape, rows, taken, peak)
-                database.empty(database.table("daily_checkins"))
+                database.empty("source", TABLE)
 
 
 def _run(
