@@ -74,20 +74,18 @@ def ratio(
     )
 
 
-def alone(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float, float]:
-    """Call a function in a new process; return its result, seconds, and peak memory in MiB."""
+def alone(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
+    """Call a function in a new process; return its result, and the peak of memory in MiB."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        measured: tuple[Any, float, float] = pool.apply(_alone, (function, arguments))
+        measured: tuple[Any, float] = pool.apply(_alone, (function, arguments))
     return measured
 
 
-def _alone(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, float, float]:
-    begin = time.perf_counter()
+def _alone(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, float]:
     result = function(*arguments)
-    taken = time.perf_counter() - begin
     # `ru_maxrss` would include the memory of the process that started this one.
     status = Path("/proc/self/status").read_text()
-    return result, taken, int(status.partition("VmHWM:")[2].split()[0]) / 1024
+    return result, int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def machine() -> dict[str, str]:

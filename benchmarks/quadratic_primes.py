@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 
-from benchmarks.measure import Figure, alone, ratio, timed
+from benchmarks.measure import Figure, alone, ratio, seconds, timed
 
 
 def primes(quick: bool) -> Iterator[Figure]:
@@ -17,5 +17,5 @@ def primes(quick: bool) -> Iterator[Figure]:
     title = "Quadratic primes, N = 100,000 to 10,000"
     yield ratio(title, search[100_000], search[10_000], 3 if quick else 5, most=12)
     if not quick:
-        _, taken, peak = alone(partial(find, 1_000_000))
+        taken, peak = alone(seconds, partial(find, 1_000_000))
         yield Figure("Quadratic primes, N = 1,000,000", taken, "s", detail=f"{peak:.0f} MiB")

@@ -5,12 +5,13 @@ Staging is a folder, so nothing here includes S3, except the three handlers, who
 
 import contextlib
 import datetime as dt
+import importlib
 import io
 import itertools
 import operator
 import statistics
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,7 +30,12 @@ PAIRS, QUICK_PAIRS = 9, 7
 LARGE, QUICK_LARGE = 20_000_000, 1_000_000
 PLOTTED = (20_000, 200_000)
 SMALL_FILE = 20_500
-STATES = ("Transform", "Test", "Load")
+MODULES = {
+    "Transform": "functions.transform.transformation",
+    "Test": "functions.test.examination",
+    "Load": "functions.load.loading",
+}
+STATES = tuple(MODULES)
 LOADED = ("plain", "one bad row in ten")
 """The shapes that Load can tell apart."""
 
@@ -218,7 +224,7 @@ def peaks(quick: bool) -> Iterator[Peak]:
                     path = samples.write(Path(name), shape, rows)
                     verdicts: tuple[Verdict, ...] = ()
                     for state in STATES if shape in LOADED and not quick else STATES[:2]:
-                        verdict, taken, peak = alone(_run, state, path, shape, verdicts, database)
+                        (verdict, taken), peak = alone(_run, state, path, shape, verdicts, database)
                         verdicts += (verdict,)
                         yield Peak(state, shape, rows, taken, peak)
                 database.empty("source", TABLE)
@@ -226,19 +232,17 @@ def peaks(quick: bool) -> Iterator[Peak]:
 
 def _run(
     state: str, path: Path, shape: str, verdicts: tuple[Verdict, ...], database: Database
-) -> Verdict:
-    """Run one state in this process; return its verdict."""
+) -> tuple[Verdict, float]:
+    """Run one state in this process; return its verdict and how long it took."""
+    importlib.import_module(MODULES[state])
     states = States(path, shape, path.parent / "staging", *verdicts)
-    match state:
-        case "Transform":
-            states.transform()
-            return states.transformed
-        case "Test":
-            states.test()
-            return states.tested
-        case _:
-            states.load(database)
-            return {}
+    work: dict[str, Callable[[], None]] = {
+        "Transform": states.transform,
+        "Test": states.test,
+        "Load": partial(states.load, database),
+    }
+    taken = seconds(work[state])
+    return {"Transform": states.transformed, "Test": states.tested, "Load": {}}[state], taken
 
 
 def memory(measured: list[Peak]) -> Iterator[Figure]:
