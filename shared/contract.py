@@ -34,7 +34,7 @@ from shared.naming import (
     folded,
     repeated,
 )
-from shared.quality import Check, RowCount, UniqueRows
+from shared.quality import AnyRule, RowCount, UniqueRows
 from shared.text import listed, quoted
 from shared.undecodable import EncodingErrors
 
@@ -199,7 +199,7 @@ class Contract(Model):
         return tuple(column.physical_name for column in self.columns)
 
     @property
-    def checks(self) -> tuple[tuple[str, Check], ...]:
+    def checks(self) -> tuple[tuple[str, AnyRule | UniqueRows], ...]:
         """All checks of rows, each after its column or columns."""
         of_columns = ((column.name, rule) for column in self.columns for rule in column.rules)
         return (*of_columns, *((each.of, each) for each in self.unique_rows))

@@ -12,6 +12,7 @@
     ├── SchemaMismatch        the tables in the database do not match the contract
     ├── TablesNotMigrated     a contract is invalid, or its table could not be migrated
     ├── DatabaseRefused       PostgreSQL refuses the login or its certificate is not trusted
+    ├── DiskFull              the temporary files of a function do not fit on its disk
     ├── StatementFailed       PostgreSQL cannot execute a statement; a retry would fail too
     └── Retryable             a retry may succeed; the state machine names the subclasses
         ├── ContractsUnavailable
@@ -82,6 +83,10 @@ class TablesNotMigrated(PipelineError):
 
 class DatabaseRefused(PipelineError):
     """PostgreSQL refuses the password or the permissions, or its certificate is not trusted."""
+
+
+class DiskFull(PipelineError):
+    """The disk has no space for the temporary files that a function needs for a large file."""
 
 
 class StatementFailed(PipelineError):

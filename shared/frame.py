@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from shared.dialect import MAX_FOOTER, Dialect, Footer
-from shared.lines import MAX_LINE_BYTES, Lines
+from shared.lines import MAX_LINE_BYTES, Lines, newlines
 from shared.text import quoted
 from shared.verdict import Refusal
 
@@ -115,9 +115,10 @@ def divided(lines: Lines, at: int) -> tuple[Lines, Lines]:
     """Return the lines before a byte and those from it on."""
     if at == 0:
         return Lines(lines.first, b"", 0), lines
-    ends = lines.text.count(b"\n", 0, at)
+    before = lines.text[:at]
+    ends = newlines(before)
     return (
-        Lines(lines.first, lines.text[:at], ends),
+        Lines(lines.first, before, ends),
         Lines(lines.first + ends, lines.text[at:], lines.ends - ends),
     )
 

@@ -21,6 +21,8 @@ MAX_LINE_BYTES = 16 * 1024 * 1024
 MAX_LINES = 1_000_000
 """Maximum lines of a chunk, for the same reason: a line costs about 100 bytes beside its text."""
 _NEWLINE = b"\n"
+_BLOCK = 2**18
+"""Bytes of a text that are looked at together, and remain in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,26 +63,36 @@ def read_lines(
         if isinstance(chunk, UnicodeError):
             yield _refusal(chunk, encoding, number)
             return
-        text = rest + dialect.swapped(chunk)
-        begin = long_line(text, MAX_LINE_BYTES)
-        if begin is not None:
-            yield Refusal(
-                f"line {number + text.count(_NEWLINE, 0, begin)} is longer than "
-                f"{MAX_LINE_BYTES // 1024**2} MiB: end each row with a line end"
-            )
-            return
+        text = dialect.swapped(chunk)
         end = len(text) if final else text.rfind(_NEWLINE) + 1
-        if end:
+        if end or final:
+            whole, rest = rest + memoryview(text)[:end], text[end:]
+        else:
+            whole, rest = b"", rest + text
+        ends = newlines(whole)
+        for part, line in ((whole, number), (rest, number + ends)):
+            if (begin := long_line(part, MAX_LINE_BYTES)) is not None:
+                yield Refusal(
+                    f"line {line + newlines(part[:begin])} is longer than "
+                    f"{MAX_LINE_BYTES // 1024**2} MiB: end each row with a line end"
+                )
+                return
+        if whole:
             mark = codecs.BOM_UTF8 if number == 1 else b""
-            whole = text[:end] if errors == "refuse" else _escaped(text[:end], encoding)
-            lines = Lines(number, whole.removeprefix(mark), text.count(_NEWLINE, 0, end))
+            decoded = whole if errors == "refuse" else _escaped(whole, encoding)
+            lines = Lines(number, decoded.removeprefix(mark), ends)
             if errors == "refuse" and (error := _decoding_error(lines.text)):
-                line = number + error.object.count(_NEWLINE, 0, error.start)
-                yield _refusal(error, encoding, line)
+                yield _refusal(error, encoding, number + newlines(error.object[: error.start]))
                 return
             yield from _pieces(lines)
-            number += lines.ends
-        rest = text[end:]
+            number += ends
+
+
+def newlines(text: bytes) -> int:
+    """Return the number of newlines of a text, which NumPy counts faster than Python."""
+    codes = np.frombuffer(text, np.uint8)
+    blocks = (codes[begin : begin + _BLOCK] for begin in range(0, len(codes), _BLOCK))
+    return sum(int(np.count_nonzero(block == _NEWLINE[0])) for block in blocks)
 
 
 def _pieces(lines: Lines) -> Iterator[Lines]:

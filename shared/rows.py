@@ -34,9 +34,10 @@ from shared.frame import (
 )
 from shared.grammar import MAX_RECORD, Fault, Grammar, grammar
 from shared.json_lines import Objects
-from shared.lines import Lines, read_lines
+from shared.lines import Lines, newlines, read_lines
 from shared.records import (
     Damage,
+    Positions,
     Records,
     ends_of,
     find_records,
@@ -70,6 +71,8 @@ _NO_SUBSTITUTE = Refusal(
 )
 
 Indices = npt.NDArray[np.integer[Any]]
+_Parsed = tuple[list[pa.StringArray], dict[int, int]]
+"""Columns of values; and the number of values of each other record, by its index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +322,7 @@ def _read_rows(
             continue
         records = find_records(rules, rules.encoded(_ended(text)), final=not text.endswith(b"\n"))
         yield functools.partial(_read_records, first, records, layout, rules)
-        first += records.text.count(b"\n", 0, records.end)
+        first += newlines(records.text[: records.end])
         text = rules.decoded(records.text[records.end :])
     if text and (rules := grammar(dialect, text)):
         records = find_records(rules, rules.encoded(_ended(text)), final=True)
@@ -362,14 +365,13 @@ def _read_objects(
 
 def _rows_of_objects(lines: Lines, objects: Objects) -> Rows:
     text = _ended(lines.text)
-    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == _LF) + 1
-    spans = _Spans(text, np.append(0, ends[:-1]), ends)
-    numbers = lines.first + np.arange(len(ends))
+    spans = _Spans.of_lines(text)
+    numbers = lines.first + np.arange(len(spans.ends))
     schema = pa.schema([(str(index), pa.string()) for index in range(objects.width)])
     rows, malformed = [schema.empty_table()], [_MALFORMED.empty_table()]
-    good = np.zeros(len(ends), np.bool_)
-    for begin in range(0, len(ends), _BATCH):
-        part = np.arange(begin, min(begin + _BATCH, len(ends)))
+    good = np.zeros(len(numbers), np.bool_)
+    for begin in range(0, len(numbers), _BATCH):
+        part = np.arange(begin, min(begin + _BATCH, len(numbers)))
         bounds = zip(spans.begins[part].tolist(), spans.ends[part].tolist(), strict=True)
         found = [*objects.read(text[slice(*each)] for each in bounds)]
         values = [each for each in found if isinstance(each, list)]
@@ -436,21 +438,23 @@ def _read_lines(lines: Lines, layout: _Layout, rules: Grammar) -> Rows:
     text = _ended(lines.text)
     # Arrow removes a byte order mark from the first value of any chunk.
     if not text.startswith(codecs.BOM_UTF8):
-        ends = np.flatnonzero(np.frombuffer(text, np.uint8) == _LF) + 1
+        spans = _Spans.of_lines(text)
         parsed = _parsed(text, layout, rules, is_quoted=False)
         # For Arrow, a lone carriage return ends a line, and a blank line is a row of empty values.
-        if parsed and len(parsed[0][0]) + len(parsed[1]) == len(ends) and not _any_blank(parsed[0]):
-            spans = _Spans(text, np.append(0, ends[:-1]), ends)
-            return _rows(lines.first, spans, *parsed, [], layout.width, rules)
+        is_row = parsed is not None and len(parsed[0][0]) + len(parsed[1]) == len(spans.ends)
+        if parsed and is_row and not _any_blank(parsed[0]):
+            return _rows(lines.first, spans, spans, parsed, [], layout.width, rules)
     return _read_records(lines.first, find_records(rules, text, final=True), layout, rules)
 
 
 def _read_records(first: int, records: Records, layout: _Layout, rules: Grammar) -> Rows:
     text = b"".join(records.text[begin:end] for begin, end in records.spans)
-    ends = ends_of(rules, text, are_lines=records.are_lines)
+    lines = _Spans.of_lines(records.text)
+    ends = lines.ends if records.are_lines else ends_of(rules, text)
     begins = np.append(0, ends)[:-1]
     blank = is_blank(rules, text, begins)
-    begins, ends = begins[~blank], ends[~blank]
+    if blank.any():
+        begins, ends = begins[~blank], ends[~blank]
     gapless = without_gaps(rules, text)
     parsed = _parsed(gapless, layout, rules, is_quoted=True)
     if parsed is None:
@@ -458,17 +462,19 @@ def _read_records(first: int, records: Records, layout: _Layout, rules: Grammar)
         if rules.dialect.trailing_delimiter:
             counts = counts - has_surplus(rules, gapless, layout.width)
         parsed = _parsed_good(_Spans(text, begins, ends), counts, layout, rules)
-    # From the text of all spans back to the whole text.
-    bounds = np.array(records.spans, np.intp).reshape(-1, 2)
-    offsets = np.cumsum(np.append(0, bounds[:, 1] - bounds[:, 0]))
-    shifts = (bounds[:, 0] - offsets[:-1])[np.searchsorted(offsets, begins, "right") - 1]
-    spans = _Spans(records.text, begins + shifts, ends + shifts)
-    return _rows(first, spans, *parsed, records.damages, layout.width, rules)
+    spans = _Spans(records.text, begins, ends)
+    if not records.are_lines:
+        # From the text of all spans back to the whole text.
+        bounds = np.array(records.spans, np.intp).reshape(-1, 2)
+        offsets = np.cumsum(np.append(0, bounds[:, 1] - bounds[:, 0]))
+        shifts = (bounds[:, 0] - offsets[:-1])[np.searchsorted(offsets, begins, "right") - 1]
+        spans = _Spans(records.text, begins + shifts, ends + shifts)
+    elif not blank.any():
+        spans = lines
+    return _rows(first, spans, lines, parsed, records.damages, layout.width, rules)
 
 
-def _parsed_good(
-    records: "_Spans", counts: Indices, layout: _Layout, rules: Grammar
-) -> tuple[list[pa.StringArray], dict[int, int]]:
+def _parsed_good(records: "_Spans", counts: Indices, layout: _Layout, rules: Grammar) -> _Parsed:
     """Do the same as `_parsed` with records whose numbers of values are known."""
     is_good = counts == layout.width
     good = records[is_good].pieces().buffers()[2].to_pybytes()
@@ -482,8 +488,14 @@ class _Spans:
     """Parts of a text, in order: at which bytes they begin and end, the line ends included."""
 
     text: bytes
-    begins: Indices
-    ends: Indices
+    begins: Positions
+    ends: Positions
+
+    @classmethod
+    def of_lines(cls, text: bytes) -> "_Spans":
+        """Return the lines of a text that ends with a newline."""
+        ends = np.flatnonzero(np.frombuffer(text, np.uint8) == _LF) + 1
+        return cls(text, np.append(0, ends)[:-1], ends)
 
     def __getitem__(self, chosen: Indices | npt.NDArray[np.bool_]) -> "_Spans":
         return _Spans(self.text, self.begins[chosen], self.ends[chosen])
@@ -509,52 +521,57 @@ class _Spans:
 def _rows(
     first: int,
     spans: _Spans,
-    columns: list[pa.StringArray],
-    wrong: dict[int, int],
+    all_lines: _Spans,
+    parsed: _Parsed,
     damages: list[Damage],
     width: int,
     rules: Grammar,
 ) -> Rows:
-    """Return the records of `spans` as rows.
+    """Return the records of `spans`, which are `parsed`, as rows.
 
-    `wrong` is the number of values of each record that has too few or too many; `columns` lacks it.
+    `all_lines` are the lines of its text.
     """
-    line_begins = np.append(0, np.flatnonzero(np.frombuffer(spans.text, np.uint8) == _LF) + 1)
+    columns, wrong = parsed
+
+    def places(parts: _Spans) -> Indices:
+        return np.searchsorted(all_lines.begins, parts.begins)
+
+    # Most often, each line is a record.
+    numbers = np.arange(len(spans.begins)) if spans is all_lines else places(spans)
     is_good = np.ones(len(spans.begins), np.bool_)
     is_good[list(wrong)] = False
-    good, bad = spans[is_good], spans[~is_good]
+    good, bad, numbers = spans[is_good], spans[~is_good], numbers[is_good]
     empty = np.zeros(len(good.begins), np.bool_)
     if rules.dialect.skip_empty_rows:
         empty = _is_empty(columns).to_numpy(zero_copy_only=False)
     if empty.any():
-        good, columns = good[~empty], [column.filter(pa.array(~empty)) for column in columns]
-    damaged, kinds = _damaged_lines(spans.text, line_begins, damages)
+        good, numbers = good[~empty], numbers[~empty]
+        columns = [column.filter(pa.array(~empty)) for column in columns]
+    damaged, kinds = _damaged_lines(all_lines, damages)
     kinds = np.append(np.array(list(wrong.values()), np.int64), kinds)
     begins, ends = np.append(bad.begins, damaged.begins), np.append(bad.ends, damaged.ends)
     order = np.argsort(begins, kind="stable")
     malformed = _Spans(spans.text, begins[order], ends[order])
 
-    def lines(parts: _Spans) -> pa.Int64Array:
-        return pa.array(first + np.searchsorted(line_begins, parts.begins), pa.int64())
-
     def raw_texts(rows: Indices) -> pa.StringArray:
         return _decoded(good[rows].texts(), rules)
 
-    table = _malformed(lines(malformed), _decoded(malformed.texts(), rules), kinds[order], width)
+    raws = _decoded(malformed.texts(), rules)
+    table = _malformed(pa.array(first + places(malformed)), raws, kinds[order], width)
     values = [_decoded(each, rules) for each in columns]
-    return Rows(lines(good), values, raw_texts, table, int(empty.sum()))
+    return Rows(pa.array(first + numbers), values, raw_texts, table, int(empty.sum()))
 
 
 def _damaged_lines(
-    text: bytes, line_begins: Indices, damages: list[Damage]
+    all_lines: _Spans, damages: list[Damage]
 ) -> tuple[_Spans, npt.NDArray[np.int64]]:
     """Return the damaged lines, and for each the negative index of its fault."""
     bounds = np.array([each[:2] for each in damages], np.intp).reshape(-1, 2)
-    first, last = np.searchsorted(line_begins, bounds).T
+    first, last = np.searchsorted(all_lines.begins, bounds).T
     lines = np.repeat(first, last - first) + _ranges(last - first)
     faults = np.array([-1 - _FAULTS.index(each.fault) for each in damages], np.int64)
     return (
-        _Spans(text, line_begins[lines], np.append(line_begins, len(text))[lines + 1]),
+        all_lines[lines],
         np.repeat(faults, last - first),
     )
 
@@ -589,9 +606,7 @@ def _malformed(
     )
 
 
-def _parsed(
-    text: bytes, layout: _Layout, rules: Grammar, *, is_quoted: bool
-) -> tuple[list[pa.StringArray], dict[int, int]] | None:
+def _parsed(text: bytes, layout: _Layout, rules: Grammar, *, is_quoted: bool) -> _Parsed | None:
     """Return what `_values` does, but without surplus values."""
     if not rules.dialect.trailing_delimiter:
         return _values(text, layout, rules, is_quoted=is_quoted)
@@ -603,9 +618,7 @@ def _parsed(
     return columns[:-1], {index: count - 1 for index, count in wrong.items()}
 
 
-def _values(
-    text: bytes, layout: _Layout, rules: Grammar, *, is_quoted: bool
-) -> tuple[list[pa.StringArray], dict[int, int]] | None:
+def _values(text: bytes, layout: _Layout, rules: Grammar, *, is_quoted: bool) -> _Parsed | None:
     """Let Arrow parse records; return the columns, and how many values each other record has.
 
     None: more than `_FEW` records have a wrong number of values.
@@ -654,7 +667,9 @@ def _values(
         if len(wrong) <= _FEW:
             raise
         return None
-    return [column.combine_chunks() for column in table.columns], wrong
+    # To combine a single chunk would copy it.
+    chunks = (column.chunks for column in table.columns)
+    return [each[0] if len(each) == 1 else pa.concat_arrays(each) for each in chunks], wrong
 
 
 def _decoded(texts: pa.StringArray, rules: Grammar) -> pa.StringArray:

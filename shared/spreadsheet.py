@@ -22,6 +22,9 @@ def _risky(quote: str) -> str:
 
 _BARE, _QUOTED = (re.compile(_risky(quote)) for quote in ("", "'"))
 
+RISKY = _BARE.pattern.replace("(?=", "(?:")
+"""Regular expression, in RE2's syntax, that occurs in the cells that `escaped` changes."""
+
 
 def escaped(cell: str) -> str:
     """Return the cell in a form that is safe to open."""

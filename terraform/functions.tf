@@ -29,6 +29,10 @@ resource "aws_lambda_function" "this" {
   kms_key_arn      = var.kms_key_arn
   tags             = local.tags
 
+  ephemeral_storage {
+    size = try(each.value.disk, 512)
+  }
+
   environment {
     variables = merge(each.value.environment, {
       POWERTOOLS_SERVICE_NAME      = each.key

@@ -54,7 +54,8 @@ locals {
   # local.functions refers to resources, which images and validations cannot depend on.
   function_names = ["alert", "api", "load", "migrate", "test", "transform", "trigger", "watch"]
 
-  # Memory, timeout and environment of each function. Its permissions are in iam.tf.
+  # Memory (MiB), disk (MiB; the default is 512), timeout (s) and environment of each function. Its permissions are in
+  # iam.tf. Test needs 700 MiB for files of any number of rows, but Lambda gives it processors by its memory.
   functions = {
     trigger = {
       memory  = 256
@@ -75,6 +76,7 @@ locals {
     }
     test = {
       memory  = 2048
+      disk    = 10240 # for the hashes of all rows, and for rejected rows
       timeout = 600
       environment = merge(local.contract_settings, {
         LOG_TABLE      = aws_dynamodb_table.log.name

@@ -1,40 +1,44 @@
 """Reject records: the details that the supplier of a file needs to correct a row."""
 
-import csv
+import itertools
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
-import pandas as pd
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from shared.quality import Severity
-from shared.spreadsheet import escaped
+from shared.ingestion import Source
+from shared.rows import REPEATED
+from shared.spreadsheet import RISKY, escaped
 
+SCHEMA = pa.schema(
+    [
+        ("line", pa.int64()),
+        ("column", REPEATED),
+        ("value", pa.string()),
+        ("rule", REPEATED),
+        ("severity", REPEATED),
+        ("reason", REPEATED),
+        ("raw", REPEATED),
+        ("rawBase64", pa.string()),
+    ]
+)
+"""One failed rule of one row; `line` is the physical line in the file, `raw` the row's text.
 
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """One failed rule of one row; `line` is the physical line in the file, `raw` the row's text.
-
-    `rawBase64` is the row's bytes if some cannot be decoded. Other records do not have it.
-    A row with a reject of severity `error` is not loaded. A row with warnings only is.
-    """
-
-    sourceKey: str  # noqa: N815 - as in the log
-    versionId: str  # noqa: N815
-    line: int
-    column: str | None
-    value: str | None
-    rule: str
-    severity: Severity
-    reason: str
-    raw: str
-    rawBase64: str | None = None  # noqa: N815
-
-
-_CSV = [field.name for field in fields(Reject) if field.name != "rawBase64"]
+`column` and `value` are null if the rule is about the whole row. `rawBase64` is the row's bytes if
+some cannot be decoded, otherwise null. A row with a reject of severity `error` is not loaded. A row
+with warnings only is.
+"""
+FIELDS = ("sourceKey", "versionId", *SCHEMA.names)
+"""The fields of a record in `rejects.jsonl`, which leaves out `rawBase64` if it is null."""
+_BATCH_BYTES = 16 * 1024**2
+_RECORD_BYTES = 500  # of a record besides its value and its row
+_CONTROL = re.compile(r"[\x00-\x1f]")
 
 
 class RejectFiles:
@@ -43,14 +47,15 @@ class RejectFiles:
     The latter has no `rawBase64`.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, source: Source) -> None:
         self.jsonl = folder / "rejects.jsonl"
         self.csv = folder / "rejects.csv"
+        self._source = source
 
     def __enter__(self) -> Self:
-        self._jsonl = self.jsonl.open("w", encoding="utf-8")
-        self._csv = self.csv.open("w", encoding="utf-8", newline="")
-        self._csv.write(",".join(_CSV) + "\r\n")
+        self._jsonl = self.jsonl.open("wb")
+        self._csv = self.csv.open("wb")
+        self._csv.write(",".join(FIELDS[:-1]).encode() + b"\r\n")
         return self
 
     def __exit__(
@@ -62,17 +67,84 @@ class RejectFiles:
         self._jsonl.close()
         self._csv.close()
 
-    def write(self, rejects: Iterable[Reject]) -> None:
-        """Append at least one record to both files."""
-        records = [asdict(each) for each in rejects]
-        for each in records:
-            if each["rawBase64"] is None:
-                del each["rawBase64"]
-        self._jsonl.writelines(json.dumps(each, ensure_ascii=False) + "\n" for each in records)
-        pd.DataFrame(records, columns=_CSV).map(_escaped).to_csv(
-            self._csv, index=False, header=False, quoting=csv.QUOTE_MINIMAL, lineterminator="\r\n"
-        )
+    def write(self, rejects: pa.Table) -> None:
+        """Append records of the schema `SCHEMA` to both files."""
+        *columns, base64 = (column.combine_chunks() for column in rejects.columns)
+        for text in (self._source.version_id, self._source.key):
+            columns.insert(0, repeated(text, len(rejects)))
+        names = [f', "{name}": ' for name in FIELDS[:-1]]
+        objects = [pc.fill_null(of_each(column, _as_json), "null") for column in columns]
+        bytes_of_row = pc.fill_null(_joined(', "rawBase64": "', base64, '"'), "")
+        _append(self._jsonl, ["{" + names[0][2:], *names[1:], ""], [*objects, bytes_of_row], "}\n")
+        cells = [pc.fill_null(of_each(column, _as_cell), "") for column in columns]
+        _append(self._csv, ["", *[","] * (len(cells) - 1)], cells, "\r\n")
 
 
-def _escaped(cell: object) -> object:
-    return escaped(cell) if isinstance(cell, str) else cell
+def batches(rejects: pa.Table) -> Iterator[pa.Table]:
+    """Divide rejects into tables of about 16 MiB of text at most, or one record."""
+    sizes = sum(
+        of_each(rejects[name].combine_chunks(), pc.binary_length).fill_null(0).to_numpy()
+        for name in ("value", "raw", "rawBase64")
+    )
+    numbers = np.cumsum(sizes + np.int64(_RECORD_BYTES)) // _BATCH_BYTES
+    bounds = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(rejects)]
+    for begin, end in itertools.pairwise(bounds if len(rejects) else []):
+        yield rejects.slice(begin, end - begin)
+
+
+def by_line(tables: list[pa.Table]) -> pa.Table:
+    """Return the rows of tables of one schema, sorted by `line`, otherwise in the same order."""
+    table = pa.concat_tables(tables).combine_chunks()
+    lines = table["line"].to_numpy()
+    is_sorted = np.all(lines[1:] >= lines[:-1])
+    return table if is_sorted else table.take(np.argsort(lines, kind="stable"))
+
+
+def repeated(text: str, times: int) -> pa.DictionaryArray:
+    """Return a column in which a text repeats."""
+    return pa.DictionaryArray.from_arrays(np.zeros(times, np.int32), [text])
+
+
+def of_each(values: pa.Array, function: Callable[[pa.Array], pa.Array]) -> pa.Array:
+    """Apply a function to values, or to those in their dictionary if they are fewer."""
+    if not pa.types.is_dictionary(values.type):
+        return function(values)
+    if len(values.dictionary) > len(values):
+        return function(values.dictionary_decode())
+    return function(values.dictionary).take(values.indices)
+
+
+def _as_json(texts: pa.Array) -> pa.StringArray:
+    if pa.types.is_integer(texts.type):
+        return texts.cast(pa.string())
+    for character in '\\"':
+        texts = pc.replace_substring(texts, character, "\\" + character)
+    return _joined('"', _changed(texts, _CONTROL.pattern, _without_controls), '"')
+
+
+def _without_controls(text: str) -> str:
+    return _CONTROL.sub(lambda control: json.dumps(control[0])[1:-1], text)
+
+
+def _as_cell(texts: pa.Array) -> pa.StringArray:
+    texts = _changed(texts.cast(pa.string()), RISKY, escaped)
+    quoted = _joined('"', pc.replace_substring(texts, '"', '""'), '"')
+    return pc.if_else(pc.match_substring_regex(texts, '[,"\r\n]'), quoted, texts)
+
+
+def _changed(texts: pa.StringArray, pattern: str, function: Callable[[str], str]) -> pa.StringArray:
+    """Apply a function to the texts in which a pattern occurs."""
+    chosen = pc.match_substring_regex(texts, pattern).fill_null(False)
+    changed = [function(each) for each in texts.filter(chosen).to_pylist()]
+    return pc.replace_with_mask(texts, chosen, pa.array(changed, pa.string()))
+
+
+def _joined(*texts: pa.StringArray | str) -> pa.StringArray:
+    return pc.binary_join_element_wise(*texts, "")
+
+
+def _append(file: IO[bytes], before: list[str], values: list[pa.StringArray], end: str) -> None:
+    """Write a line of values, each with a text before it, for each record."""
+    lines = _joined(*itertools.chain.from_iterable(zip(before, values, strict=True)), end)
+    _, offsets, data = lines.buffers()
+    file.write(data[: np.frombuffer(offsets, np.int32)[len(lines)]])

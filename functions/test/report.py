@@ -1,11 +1,14 @@
 """Report of a test run: the number of failed rows per rule, with examples."""
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from functions.test.profile import Profile
-from functions.test.rejects import Reject
 from shared.contract import Contract
 from shared.quality import Severity
 from shared.text import bounded
@@ -49,24 +52,38 @@ class Report:
     _last_rejected: int = 0
     _rules: dict[tuple[str | None, str], _RuleCount] = field(default_factory=dict)
 
-    def add(self, rejects: Iterable[Reject]) -> None:
-        """Count rejects. They must be sorted by line."""
-        for each in rejects:
-            if each.severity == "warning":
-                self.warnings += 1
-            elif each.line != self._last_rejected:
-                self.rejected += 1
-                self._last_rejected = each.line
+    def add(self, rejects: pa.Table) -> None:
+        """Count rejects. All must be sorted by line."""
+        lines = rejects["line"].to_numpy()
+        is_error = pc.equal(rejects["severity"].cast(pa.string()), "error").to_numpy()
+        errors = lines[is_error]
+        self.warnings += len(lines) - len(errors)
+        self.rejected += int(np.count_nonzero(np.diff(errors, prepend=self._last_rejected)))
+        self._last_rejected = errors.max(initial=self._last_rejected)
+        columns, rules = (_codes(rejects[name]) for name in ("column", "rule"))
+        codes = columns * (rules.max(initial=0) + 1) + rules
+        _, firsts, counts = np.unique(codes, return_index=True, return_counts=True)
+        for first, count in sorted(zip(firsts.tolist(), counts.tolist(), strict=True)):
+            (each,) = rejects.slice(first, 1).to_pylist()
             rule = self._rules.setdefault(
-                (each.column, each.rule),
+                (each["column"], each["rule"]),
                 _RuleCount(
-                    each.column, each.rule, each.severity, bounded(each.reason, _MAX_REASON)
+                    each["column"],
+                    each["rule"],
+                    each["severity"],
+                    bounded(each["reason"], _MAX_REASON),
                 ),
             )
-            rule.count += 1
-            if len(rule.examples) < EXAMPLES:
-                value = None if each.value is None else bounded(each.value, _MAX_VALUE)
-                rule.examples.append({"line": each.line, "value": value})
+            rule.count += count
+            if missing := EXAMPLES - len(rule.examples):
+                examples = rejects.take(np.flatnonzero(codes == codes[first])[:missing])
+                rule.examples += [
+                    {
+                        "line": each["line"],
+                        "value": each["value"] and bounded(each["value"], _MAX_VALUE),
+                    }
+                    for each in examples.to_pylist()
+                ]
 
     @property
     def halts(self) -> list[str]:
@@ -144,3 +161,10 @@ class Report:
 
     def _by_count(self) -> list[_RuleCount]:
         return sorted(self._rules.values(), key=lambda rule: (rule.severity, -rule.count))
+
+
+def _codes(texts: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """Return a number for each text, the same for equal ones."""
+    encoded = texts.combine_chunks().cast(pa.string()).dictionary_encode(null_encoding="encode")
+    codes: npt.NDArray[np.int64] = encoded.indices.cast(pa.int64()).to_numpy()
+    return codes

@@ -1,8 +1,9 @@
 """Checks of clean rows against the contract's rules, one part of a file at a time."""
 
 import datetime as dt
-from collections.abc import Iterator
-from dataclasses import dataclass
+import itertools
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -10,128 +11,150 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from functions.test.rejects import SCHEMA, by_line, of_each, repeated
+from functions.test.repeats import Keys, Repeats, keys_of
 from shared import regex
-from shared.column import Column
 from shared.column_types import comparable
 from shared.contract import Contract
 from shared.quality import (
     Allowed,
-    AnyRule,
     Length,
     NotInFuture,
     Pattern,
     Range,
     Required,
-    Severity,
     Unique,
     UniqueRows,
 )
 from shared.text import listed
 
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """A rule that a value of one row violates; `value` is the cast value as text, or None."""
-
-    line: int
-    column: str | None
-    value: str | None
-    rule: str
-    severity: Severity
-    reason: str
+VIOLATIONS = pa.schema([SCHEMA.field(i) for i in range(SCHEMA.get_field_index("raw"))])
+"""A rule that a value of one row violates; `value` is the cast value as text, or null."""
 
 
 class Judge:
-    """Checks the parts of one file in order; remembers values that must be unique."""
+    """Checks the parts of one file. If it `compares`, it must get the keys of all parts before."""
 
-    def __init__(self, contract: Contract, now: dt.datetime) -> None:
-        """Check against `contract` at the time `now`, which has a time zone."""
+    def __init__(self, contract: Contract, now: dt.datetime, folder: Path) -> None:
+        """Check at the time `now`, which has a time zone. `folder` is for temporary files."""
         self._contract = contract
         self._now = now
-        self._seen: dict[tuple[str, str], pa.Array] = {}
+        self._repeats = {
+            number: Repeats(folder / f"rule-{number}")
+            for number, (_, check) in enumerate(contract.checks)
+            if isinstance(check, Unique | UniqueRows)
+        }
 
-    def violations(self, rows: pa.Table) -> Iterator[Violation]:
-        """Yield the violations in a part, rule by rule.
+    @property
+    def compares(self) -> bool:
+        """Whether a rule compares each row with all earlier ones."""
+        return bool(self._repeats)
 
-        The part has the contract's columns under their physical names, cast, and `line`.
+    def keys(self, rows: pa.Table) -> list[Keys]:
+        """Return what `compare` needs to know of a part."""
+        found = []
+        for number in self._repeats:
+            # As in SQL, a missing value equals no other.
+            complete = rows.select([*self._names(number), "line"]).drop_null()
+            *columns, lines = (column.combine_chunks() for column in complete.columns)
+            found.append(keys_of(columns, lines))
+        return found
+
+    def compare(self, parts: Iterable[list[Keys]]) -> None:
+        """Find the rows that repeat earlier ones; `parts` has the keys of all parts in order."""
+        for keys in parts:
+            for repeats, each in zip(self._repeats.values(), keys, strict=True):
+                repeats.add(each)
+        for repeats in self._repeats.values():
+            repeats.settle()
+
+    def violations(self, rows: pa.Table) -> pa.Table:
+        """Return the violations in a part by line, with the schema `VIOLATIONS`.
+
+        The part has the contract's columns under their physical names, cast, and `line`. Texts may
+        be dictionary-encoded.
         """
-        for column in self._contract.columns:
-            values = rows[column.physical_name].combine_chunks()
-            # Arrow writes a float with the fewest digits, Python a `real` with those of a double.
-            shown = values.cast(pa.string()) if pa.types.is_floating(values.type) else values
-            for rule in column.rules:
-                violated, problem = self._checked(values, column, rule)
-                for i in pc.indices_nonzero(pc.fill_null(violated, fill_value=False)).to_pylist():
-                    value = shown[i].as_py()
-                    yield Violation(
-                        line=rows["line"][i].as_py(),
-                        column=column.name,
-                        value=None if value is None else str(value),
-                        rule=rule.name,
-                        severity=rule.severity,
-                        reason=f"{column.name} {problem}",
-                    )
-        for rows_rule in self._contract.unique_rows:
-            yield from self._repeated_rows(rows, rows_rule)
+        lines = rows["line"].combine_chunks()
+        found = [VIOLATIONS.empty_table()]
+        for number, (of, check) in enumerate(self._contract.checks):
+            columns = [rows[name].combine_chunks() for name in self._names(number)]
+            violated, problem = self._violated(number, columns, lines)
+            indices = pc.indices_nonzero(pc.fill_null(violated, fill_value=False))
+            if len(indices):
+                fields: dict[str, Any] = {
+                    "line": lines.take(indices),
+                    "value": _shown([column.take(indices) for column in columns]),
+                }
+                texts = of, check.name, check.severity, f"{of} {problem}"
+                for name, text in zip(("column", "rule", "severity", "reason"), texts, strict=True):
+                    fields[name] = repeated(text, len(indices))
+                found.append(pa.table(fields, schema=VIOLATIONS))
+        return by_line(found)
 
-    def _repeated_rows(self, rows: pa.Table, rule: UniqueRows) -> Iterator[Violation]:
-        columns = [
-            rows[self._contract.column(name).physical_name].combine_chunks().cast(pa.large_string())
-            for name in rule.columns
-        ]
-        # No text contains NUL, so different rows have different keys. A null makes the key null.
-        keys = pc.binary_join_element_wise(*columns, pa.scalar("\0", pa.large_string()))
-        for i in pc.indices_nonzero(self._repeats(keys, (rule.of, rule.name))).to_pylist():
-            yield Violation(
-                line=rows["line"][i].as_py(),
-                column=rule.of,
-                value=listed([column[i].as_py() for column in columns]),
-                rule=rule.name,
-                severity=rule.severity,
-                reason=f"{rule.of} repeat the values of an earlier row",
-            )
+    def _names(self, number: int) -> list[str]:
+        """Return the physical names of the columns that a check is about."""
+        of, check = self._contract.checks[number]
+        names = check.columns if isinstance(check, UniqueRows) else (of,)
+        return [self._contract.column(name).physical_name for name in names]
 
-    def _checked(self, values: pa.Array, column: Column, rule: AnyRule) -> tuple[pa.Array, str]:
-        """Return which values violate a rule (null: not checked), and the words of the reason."""
-        match rule:
+    def _violated(
+        self, number: int, columns: list[pa.Array], lines: pa.Int64Array
+    ) -> tuple[pa.BooleanArray, str]:
+        """Return which rows violate a rule (null: not checked), and the words of the reason."""
+        values = columns[0]
+        match rule := self._contract.checks[number][1]:
             case Required():
                 return values.is_null(), "is missing"
             case Length():
-                characters = pc.utf8_length(values)
-                outside = _outside(characters, rule.minimum, rule.maximum)
+                outside = of_each(
+                    values,
+                    lambda texts: _outside(pc.utf8_length(texts), rule.minimum, rule.maximum),
+                )
                 return outside, f"does not have {_interval(rule)} characters"
             case Range():
                 return _outside(values, rule.minimum, rule.maximum), f"is not {_interval(rule)}"
             case Pattern():
-                matches = pc.match_substring_regex(values, regex.whole(rule.regex))
+                matches = of_each(
+                    values, lambda texts: pc.match_substring_regex(texts, regex.whole(rule.regex))
+                )
                 return pc.invert(matches), f"does not match {rule.regex}"
             case Allowed():
+                allowed = of_each(values, lambda texts: pc.is_in(texts, pa.array(rule.values)))
                 # `is_in` returns false for a null.
-                wrong = pc.invert(pc.is_in(values, pa.array(rule.values)))
-                return pc.and_(values.is_valid(), wrong), f"is not one of {listed(rule.values)}"
+                wrong = pc.and_(values.is_valid(), pc.invert(allowed))
+                return wrong, f"is not one of {listed(rule.values)}"
             case Unique():
-                repeats = self._repeats(values, (column.name, rule.name))
-                return repeats, "repeats a value of an earlier row"
+                return self._repeated(number, lines), "repeats a value of an earlier row"
+            case UniqueRows():
+                return self._repeated(number, lines), "repeat the values of an earlier row"
             case NotInFuture():
                 return pc.greater(values, self._moment(values.type)), "is in the future"
 
-    def _repeats(self, values: pa.Array, key: tuple[str, str]) -> pa.Array:
-        encoded = values.dictionary_encode()
-        firsts = np.empty(len(encoded.dictionary), dtype=np.int64)
-        indices = encoded.indices.fill_null(-1).to_numpy()
-        valid = np.flatnonzero(indices >= 0)
-        # Assign in reverse order: the first index of each value is written last.
-        firsts[indices[valid][::-1]] = valid[::-1]
-        repeats = np.zeros(len(values), dtype=bool)
-        repeats[valid] = firsts[indices[valid]] != valid
-        seen = self._seen.get(key, pa.array([], values.type))
-        self._seen[key] = pa.concat_arrays([seen, encoded.dictionary]).unique()
-        return pc.or_(pa.array(repeats), pc.is_in(values, seen))
+    def _repeated(self, number: int, lines: pa.Int64Array) -> pa.BooleanArray:
+        return pa.array(self._repeats[number].among(lines.to_numpy()))
 
     def _moment(self, type_: pa.DataType) -> pa.Scalar:
         if pa.types.is_date(type_):
             return pa.scalar(self._now.astimezone(ZoneInfo(self._contract.timezone)).date())
         return pa.scalar(self._now)
+
+
+def _shown(columns: list[pa.Array]) -> pa.StringArray:
+    """Return the values of rows as text."""
+    if len(columns) > 1:
+        texts = [column.cast(pa.string()) for column in columns]
+        first, *between = listed(["\0"] * len(texts)).split("\0")
+        pairs = itertools.chain.from_iterable(zip(texts, between, strict=False))
+        return pc.binary_join_element_wise(first, *pairs, "")
+    (values,) = columns
+    if pa.types.is_dictionary(values.type) or pa.types.is_string(values.type):
+        return values.cast(pa.string())
+    if pa.types.is_floating(values.type):
+        # Arrow writes a float with the fewest digits, Python a `real` with those of a double.
+        values = values.cast(pa.string())
+    different = values.dictionary_encode()
+    texts = [str(value) for value in different.dictionary.to_pylist()]
+    return pa.array(texts, pa.string()).take(different.indices)
 
 
 def _outside(values: pa.Array, minimum: Any, maximum: Any) -> pa.Array:

@@ -1,5 +1,6 @@
 """Casts the text of rows to the contract's types, and explains each failed cast."""
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -20,6 +21,8 @@ _SAMPLED = 1_000
 """Texts of a chunk that show whether the texts of a column repeat."""
 _ADVISED = 1_000
 """Distinct texts of a column and chunk that are cast again to advise on options."""
+_REMEMBERED = 10_000
+"""Maximum bytes of rejected texts whose reasons are kept for the next chunks."""
 _INTEGERS = {2: pa.int16(), 4: pa.int32(), 8: pa.int64()}
 _FLOATS = {4: pa.float32(), 8: pa.float64()}
 
@@ -44,6 +47,7 @@ SUSPECT_SCHEMA = pa.schema(
 class Cast:
     """Clean rows, with the contract's columns and `line`; and the problems of suspect rows.
 
+    `clean` has the columns of `schema`, but those whose values repeat are dictionaries of them.
     `suspects` has the schema `SUSPECT_SCHEMA` and is sorted by line.
     """
 
@@ -60,7 +64,7 @@ class Cast:
 class _Values:
     """A cast column. Null texts and failed casts are null; `failed` has the latter's indices."""
 
-    values: pa.Array
+    values: pa.Array | pa.DictionaryArray
     failed: pa.UInt64Array | None = None
     reasons: pa.DictionaryArray | None = None
 
@@ -124,7 +128,7 @@ def cast(rows: Rows, places: Sequence[int | None], contract: Contract) -> Cast:
                     }
                 )
             )
-    table = pa.Table.from_arrays([*columns, rows.lines], schema=schema(contract))
+    table = pa.Table.from_arrays([*columns, rows.lines], names=schema(contract).names)
     if not kept.all():
         table = table.filter(pa.array(kept))
     found = pa.concat_tables(suspects, promote_options="default")
@@ -157,35 +161,47 @@ def _cast_column(texts: pa.StringArray, column: Column, contract: Contract) -> _
     different, indices = _different(texts)
     distinct = without_missing(different, column, contract)
     values, _ = _cast_distinct(distinct, column, contract)
-    if values.equals(different):
-        return _Values(texts)
+    cast_column = values if indices is None else _repeating(values, indices)
     is_failed = pc.and_(distinct.is_valid(), values.is_null())
     if not pc.any(is_failed).as_py():
-        return _Values(values.take(indices))
-    failed = pc.indices_nonzero(is_failed.take(indices))
+        return _Values(cast_column)
+    failed = pc.indices_nonzero(is_failed if indices is None else is_failed.take(indices))
     # Reasons cost more than values, so only failed texts are cast for them.
-    wrong = different.filter(is_failed).dictionary_encode()
-    _, reasons = _cast_distinct(
-        without_missing(wrong.dictionary, column, contract), column, contract
-    )
-    advised = wrong.dictionary[:_ADVISED]
-    unadvised = pa.array([""] * (len(wrong.dictionary) - len(advised)), pa.string())
+    wrong = texts.take(failed).dictionary_encode()
+    explain = _remembered if wrong.dictionary.nbytes <= _REMEMBERED else _explained
+    why = explain(tuple(wrong.dictionary.to_pylist()), column, contract)
+    return _Values(cast_column, failed, why.take(wrong.indices))
+
+
+def _explained(rejected: tuple[str, ...], column: Column, contract: Contract) -> pa.DictionaryArray:
+    """Return for each rejected text why it is no value of a column, and what would accept it."""
+    texts = pa.array(rejected, pa.string())
+    _, reasons = _cast_distinct(without_missing(texts, column, contract), column, contract)
+    advised = texts[:_ADVISED]
+    unadvised = pa.array([""] * (len(texts) - len(advised)), pa.string())
     advice = pa.concat_arrays([_advice(advised, column, contract), unadvised])
-    why = pc.binary_join_element_wise(reasons(), advice, "").dictionary_encode()
-    place = np.cumsum(is_failed.to_numpy(zero_copy_only=False)) - 1
-    of_failed = wrong.indices.take(pa.array(place[indices.take(failed).to_numpy()]))
-    return _Values(values.take(indices), failed, why.take(of_failed))
+    return pc.binary_join_element_wise(reasons(), advice, "").dictionary_encode()
 
 
-def _different(texts: pa.StringArray) -> tuple[pa.StringArray, pa.Int32Array]:
+_remembered = functools.lru_cache(maxsize=64)(_explained)  # chunks often reject the same texts
+
+
+def _different(texts: pa.StringArray) -> tuple[pa.StringArray, pa.Int32Array | None]:
     """Return the distinct texts and the index of each text's, to cast each distinct text once.
 
-    If most of the texts differ, return all of them, because that takes less time.
+    If most of the texts differ, return all of them and None, because that takes less time.
     """
     if len(texts) > _SAMPLED and len(texts[:_SAMPLED].unique()) > _SAMPLED // 2:
-        return texts, pa.array(np.arange(len(texts), dtype=np.int32))
+        return texts, None
     encoded = texts.dictionary_encode()
     return encoded.dictionary, encoded.indices
+
+
+def _repeating(values: pa.Array, indices: pa.Int32Array) -> pa.DictionaryArray:
+    """Return the values at some indices; a null is not in the dictionary but is an index."""
+    is_valid = values.is_valid().to_numpy(zero_copy_only=False)
+    places = pa.array(np.cumsum(is_valid, dtype=np.int32) - 1, pa.int32(), mask=~is_valid)
+    return pa.DictionaryArray.from_arrays(places.take(indices), values.drop_null())
 
 
 def _advice(texts: pa.StringArray, column: Column, contract: Contract) -> pa.StringArray:
@@ -222,7 +238,8 @@ def without_missing(texts: pa.StringArray, column: Column, contract: Contract) -
     tokens = contract.missing(column)
     if column.quoted_empty == "text":
         tokens = tuple(each for each in tokens if each)  # the reader has made the others null
-    return _where(pc.invert(pc.is_in(texts, pa.array(tokens, pa.string()))), texts)
+    is_missing = pc.is_in(texts, pa.array(tokens, pa.string()))
+    return pc.if_else(is_missing, None, texts) if is_missing.true_count else texts
 
 
 _Result = tuple[pa.Array, Callable[[], pa.StringArray | pa.StringScalar]]

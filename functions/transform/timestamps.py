@@ -11,7 +11,7 @@ import zoneinfo
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum, auto
-from typing import Protocol
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -27,6 +27,7 @@ TIME_TYPE = pa.time64("us")
 
 _Integers = npt.NDArray[np.int64]
 _Booleans = npt.NDArray[np.bool_]
+_Indices = npt.NDArray[np.intp]
 _SECOND = 1_000_000
 _MICROSECOND = dt.timedelta(microseconds=1)
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -39,9 +40,8 @@ _BEYOND = rf"\A\d{{{MICROSECOND_DIGITS}}}\d*[1-9]"
 _MAX_SHAPES = 256
 """Shapes that are read one by one; reading one takes as long as reading 1,000 texts."""
 _ZERO, _MINUS = b"0-"
-_SHAPES = np.arange(256, dtype=np.uint8)
-"""The byte of a shape for each byte of a text."""
-_SHAPES[_ZERO : _ZERO + 10] = _ZERO
+_NARROW = 9
+"""The most digits of which each number fits into 32 bits."""
 _CHANGING = 2**62
 """Instead of an offset: the zone has several. A fault is added if a local time has not just one."""
 
@@ -69,14 +69,20 @@ class _Fault(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class _Values:
-    """The values of texts in one reading of a format, null for those with a fault."""
+class _Tried:
+    """One reading of a format, and the faults of the texts that match it, with their indices."""
 
-    values: pa.Array
-    faults: npt.NDArray[np.int8]
     form: Format
     reading: Reading
     zone: str
+    found: list[tuple[_Indices, npt.NDArray[np.int8]]]
+
+    def faults(self, count: int) -> npt.NDArray[np.int8]:
+        """Return the fault of each of `count` texts."""
+        faults = np.full(count, _Fault.UNMATCHED, np.int8)
+        for matched, each in self.found:
+            faults[matched] = each
+        return faults
 
 
 def parse_timestamps(texts: pa.StringArray, column: Column) -> tuple[pa.Array, Reasons]:
@@ -102,30 +108,36 @@ def parse_times(texts: pa.StringArray, column: Column) -> tuple[pa.Array, Reason
 def _parsed(
     texts: pa.StringArray, column: Column, described: Described, kind: pa.DataType
 ) -> tuple[pa.Array, Reasons]:
-    shaped = _Shaped.of(texts)
-    found = [
-        _read(shaped, form, reading, form.timezone or column.timezone, kind)
-        for form in column.formats
-        for reading in form.readings(described)
-    ]
-    result = found[0].values
-    ambiguous = pa.array(np.zeros(len(result), dtype=bool))
-    for other in found[1:]:
-        differs = pc.fill_null(pc.not_equal(result, other.values), fill_value=False)
-        ambiguous = pc.or_(ambiguous, differs)
-        result = pc.coalesce(result, other.values)
-    result = pc.if_else(ambiguous, None, result)
-    return result, lambda: _reasons(texts, column, found, ambiguous)
+    shaped, tried = _Shaped.of(texts), []
+    values = np.zeros(len(texts), np.int64)
+    is_read, is_ambiguous = np.zeros((2, len(texts)), np.bool_)
+    for form in column.formats:
+        zone = form.timezone or column.timezone
+        for reading in form.readings(described):
+            tried.append(_Tried(form, reading, zone, []))
+            for rows, parts in shaped.matches(reading):
+                instants = _instants(parts, form, zone, described)
+                tried[-1].found.append((rows, parts.faults))
+                good = parts.faults == _Fault.NONE
+                matched, instants = rows[good], instants[good]
+                if (again := is_read[matched]).any():
+                    twice = matched[again]
+                    is_ambiguous[twice] |= values[twice] != instants[again]
+                    matched, instants = matched[~again], instants[~again]
+                values[matched] = instants
+                is_read[matched] = True
+    array = pa.array(values, mask=is_ambiguous | ~is_read).cast(pa.timestamp("us")).cast(kind)
+    return array, lambda: _reasons(texts, column, tried, pa.array(is_ambiguous))
 
 
 def _reasons(
-    texts: pa.StringArray, column: Column, found: list[_Values], ambiguous: pa.BooleanArray
+    texts: pa.StringArray, column: Column, tried: list[_Tried], ambiguous: pa.BooleanArray
 ) -> pa.StringArray:
     worst = np.zeros(len(texts), np.int8)
     reasons = np.full(len(texts), "", object)
     # Of several fractions that are too long, a reason names the longest that is allowed.
-    for each in sorted(found, key=lambda each: -each.reading.fraction_digits):
-        faults = each.faults.copy()
+    for each in sorted(tried, key=lambda each: -each.reading.fraction_digits):
+        faults = each.faults(len(texts))
         if each.reading.longer is not None:
             is_longer = _as_booleans(pc.match_substring_regex(texts, each.reading.longer))
             faults[(faults == _Fault.UNMATCHED) & is_longer] = _Fault.LONGER
@@ -137,9 +149,9 @@ def _reasons(
     return pc.if_else(ambiguous, two, pa.array(reasons, pa.string()))
 
 
-def _reason(fault: _Fault, values: _Values, column: Column) -> str:
-    name, pattern, digits = column.name, values.form.pattern, values.reading.fraction_digits
-    zone = "its time zone" if values.reading.is_absolute else values.zone
+def _reason(fault: _Fault, tried: _Tried, column: Column) -> str:
+    name, pattern, digits = column.name, tried.form.pattern, tried.reading.fraction_digits
+    zone = "its time zone" if tried.reading.is_absolute else tried.zone
     match fault:
         case _Fault.NONE:
             return ""
@@ -166,31 +178,24 @@ def _reason(fault: _Fault, values: _Values, column: Column) -> str:
             return f"{name} is outside the calendar (years 1 to 9999) in UTC"
 
 
-def _read(
-    texts: "_Shaped", form: Format, reading: Reading, zone: str, kind: pa.DataType
-) -> _Values:
-    values = np.zeros(len(texts.texts), np.int64)
-    faults = np.full(len(texts.texts), _Fault.UNMATCHED, np.int8)
-    for matched, groups in texts.matches(reading):
-        parts = _Parts(groups, reading, np.zeros(len(matched), np.int8))
-        if "epoch_millis" in reading.groups:
-            instants = parts.number("epoch_millis") * 1_000
-        elif "epoch_seconds" in reading.groups:
-            micros = parts.micros()
-            is_negative = _as_booleans(pc.starts_with(groups.text("epoch_seconds"), "-"))
-            micros = np.where(is_negative, -micros, micros).astype(np.int64)
-            instants = parts.number("epoch_seconds") * _SECOND + micros
-        else:
-            instants = parts.seconds(form.pivot or _PIVOT) * _SECOND + parts.micros()
-            if kind == TYPE:
-                instants = parts.utc(instants, ZoneInfo(zone))
-        parts.fail(_Fault.OUTSIDE, (instants < _FIRST) | (instants > _LAST))
-        if form.beyond_microseconds != "truncate":
-            parts.fail(_Fault.PRECISE, parts.is_beyond_microseconds())
-        values[matched] = instants
-        faults[matched] = parts.faults
-    array = pa.array(values, mask=faults != _Fault.NONE).cast(pa.timestamp("us")).cast(kind)
-    return _Values(array, faults, form, reading, zone)
+def _instants(parts: "_Parts", form: Format, zone: str, described: Described) -> _Integers:
+    """Return the microseconds since 1970, in UTC of instants; adds faults to the parts."""
+    groups, reading = parts.groups, parts.reading
+    if "epoch_millis" in reading.groups:
+        instants = parts.number("epoch_millis") * 1_000
+    elif "epoch_seconds" in reading.groups:
+        micros = parts.micros()
+        is_negative = _as_booleans(pc.starts_with(groups.text("epoch_seconds"), "-"))
+        micros = np.where(is_negative, -micros, micros).astype(np.int64)
+        instants = parts.number("epoch_seconds") * _SECOND + micros
+    else:
+        instants = parts.seconds(form.pivot or _PIVOT) * _SECOND + parts.micros()
+        if described == "instants":
+            instants = parts.utc(instants, ZoneInfo(zone))
+    parts.fail(_Fault.OUTSIDE, (instants < _FIRST) | (instants > _LAST))
+    if form.beyond_microseconds != "truncate":
+        parts.fail(_Fault.PRECISE, parts.is_beyond_microseconds())
+    return instants
 
 
 class _Groups(Protocol):
@@ -227,23 +232,22 @@ class _Extracted:
 class _Sliced:
     """Groups of texts with the same shape, in which each group is at the same bytes.
 
-    The texts begin at `begins` in `data`. `spans` has the first byte and the length of each group,
-    and None for one that is missing.
+    `codes` has a row of bytes for each text. `spans` has the first byte and the length of each
+    group, and None for one that is missing.
     """
 
-    data: npt.NDArray[np.uint8]
-    begins: _Integers
+    codes: npt.NDArray[np.uint8]
     spans: Mapping[str, tuple[int, int] | None]
 
     def text(self, group: str) -> pa.StringArray:
         begin, length = self.spans[group] or (0, 0)
-        codes = self.data[self.begins[:, np.newaxis] + np.arange(begin, begin + length)]
+        codes = np.ascontiguousarray(self.codes[:, begin : begin + length])
         offsets = np.arange(len(codes) + 1, dtype=np.int32) * np.int32(length)
         return pa.StringArray.from_buffers(len(codes), pa.py_buffer(offsets), pa.py_buffer(codes))
 
     def number(self, group: str) -> _Integers:
         begin, length = self.spans[group] or (0, 0)
-        if length and self.data[self.begins[0] + begin] == _MINUS:
+        if length and self.codes[0, begin] == _MINUS:
             return -self._number(begin + 1, length - 1)
         return self._number(begin, length)
 
@@ -254,10 +258,12 @@ class _Sliced:
         return micros
 
     def _number(self, begin: int, digits: int) -> _Integers:
-        numbers = np.zeros(len(self.begins), np.int64)
+        width = np.int32 if digits <= _NARROW else np.int64
+        numbers: npt.NDArray[np.signedinteger[Any]] = np.zeros(len(self.codes), width)
         for at in range(begin, begin + digits):
-            numbers = numbers * 10 + (self.data[self.begins + at] - _ZERO)
-        return numbers
+            numbers *= 10
+            numbers += self.codes[:, at] - _ZERO
+        return numbers.astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,46 +276,43 @@ class _Shaped:
         texts: the texts.
         shapes: the distinct shapes; empty if there are more than `_MAX_SHAPES`.
         rows: the indices of the texts of each shape.
-        begins: where each text begins in `data`.
     """
 
     texts: pa.StringArray
     shapes: pa.StringArray
-    rows: list[npt.NDArray[np.intp]]
-    data: npt.NDArray[np.uint8]
-    begins: _Integers
+    rows: list[_Indices]
 
     @classmethod
     def of(cls, texts: pa.StringArray) -> "_Shaped":
         whole = pa.concat_arrays([texts]) if texts.offset else texts
         valid, offsets, data = whole.buffers()
         codes = np.frombuffer(data or b"", np.uint8)
-        begins = np.frombuffer(offsets or bytes(4), np.int32)[: len(texts)].astype(np.int64)
-        shapes = pa.py_buffer(_SHAPES[codes])
+        digits = codes - np.uint8(_ZERO)
+        digits *= digits < 10
         encoded = pa.StringArray.from_buffers(
-            len(texts), offsets, shapes, valid
+            len(texts), offsets, pa.py_buffer(codes - digits), valid
         ).dictionary_encode()
         if len(encoded.dictionary) > _MAX_SHAPES:
-            return cls(texts, pa.array([], pa.string()), [], codes, begins)
+            return cls(texts, pa.array([], pa.string()), [])
         numbers = encoded.indices.fill_null(_MAX_SHAPES).to_numpy().astype(np.uint16)
         order = np.argsort(numbers, kind="stable")
-        ends = np.searchsorted(numbers[order], np.arange(len(encoded.dictionary)), "right")
-        return cls(texts, encoded.dictionary, np.split(order, ends)[:-1], codes, begins)
+        ends = np.cumsum(np.bincount(numbers, minlength=len(encoded.dictionary)))
+        return cls(texts, encoded.dictionary, np.split(order, ends)[: len(encoded.dictionary)])
 
-    def matches(self, reading: Reading) -> Iterator[tuple[npt.NDArray[np.intp], _Groups]]:
-        """Yield indices of texts that match a reading, and their groups."""
+    def matches(self, reading: Reading) -> Iterator[tuple[_Indices, "_Parts"]]:
+        """Yield indices of texts that match a reading, and their parts."""
         if self.rows and not reading.tells_digits_apart:
             spans = pc.extract_regex_span(self.shapes, reading.regex).to_pylist()
             for rows, found in zip(self.rows, spans, strict=True):
                 if found is not None:
-                    yield rows, _Sliced(self.data, self.begins[rows], found)
+                    data = self.texts.take(pa.array(rows)).buffers()[2] or b""
+                    codes = np.frombuffer(data, np.uint8).reshape(len(rows), -1)
+                    yield rows, _Parts.of(_Sliced(codes, found), reading, len(rows))
             return
         # Matching costs a fifth of extracting, and most texts match only one format.
         matched = np.flatnonzero(_as_booleans(pc.match_substring_regex(self.texts, reading.regex)))
-        yield (
-            matched,
-            _Extracted(pc.extract_regex(self.texts.take(pa.array(matched)), reading.regex)),
-        )
+        found = pc.extract_regex(self.texts.take(pa.array(matched)), reading.regex)
+        yield matched, _Parts.of(_Extracted(found), reading, len(matched))
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,8 +323,14 @@ class _Parts:
     reading: Reading
     faults: npt.NDArray[np.int8]
 
+    @classmethod
+    def of(cls, groups: _Groups, reading: Reading, count: int) -> "_Parts":
+        """Return the parts of `count` texts, without a fault yet."""
+        return cls(groups, reading, np.zeros(count, np.int8))
+
     def fail(self, fault: _Fault, where: _Booleans) -> None:
-        self.faults[where & (self.faults == _Fault.NONE)] = fault
+        if where.any():
+            self.faults[where & (self.faults == _Fault.NONE)] = fault
 
     def number(self, group: str, default: int = 0) -> _Integers:
         if group not in self.reading.groups:
@@ -374,6 +383,9 @@ class _Parts:
 
     def utc(self, local: _Integers, default: dt.tzinfo) -> _Integers:
         """Return the instants of local ones, both in microseconds since 1970."""
+        fixed = _fixed_offset(default)
+        if fixed != _CHANGING and not self.reading.is_absolute:
+            return local - fixed
         zones, each = self._zones(default)
         self.fail(_Fault.ZONE, np.array([zone is None for zone in zones], np.bool_)[each])
         offsets = np.array([_fixed_offset(zone) for zone in zones], np.int64)[each]
@@ -446,21 +458,22 @@ def _calendar_seconds(
     second: _Integers,
 ) -> tuple[_Integers, _Booleans]:
     """Return the seconds since 1970, and which date and time exist."""
-    months_since_1970 = (year - 1970) * 12 + month - 1
-    first_days = months_since_1970.astype("datetime64[M]").astype("datetime64[D]")
-    dates = first_days + (day - 1)
-    real = (
-        (year >= 1)
-        & (month >= 1)
-        & (month <= 12)
-        & (day >= 1)
-        & (dates.astype("datetime64[M]").astype(np.int64) == months_since_1970)
-        & (hour < 24)
-        & (minute < 60)
-        & (second < 60)
-    )
-    seconds = dates.astype(np.int64) * 86400 + hour * 3600 + minute * 60 + second
-    return seconds, real
+    real = (year >= 1) & (month >= 1) & (month <= 12)
+    months = np.where(real, year * 12 + month - 13, 0)
+    first_days = _first_days()
+    first, next_first = first_days[months], first_days[months + 1]
+    real &= (day >= 1) & (day <= next_first - first) & (hour < 24) & (minute < 60) & (second < 60)
+    return (first + day - 1) * 86400 + hour * 3600 + minute * 60 + second, real
+
+
+@functools.cache
+def _first_days() -> _Integers:
+    """Return the first day of each month from year 1 to 9999 and of the next, in days since 1970.
+
+    NumPy converts dates much more slowly.
+    """
+    months = np.arange("0001-01", "10000-02", dtype="datetime64[M]")
+    return months.astype("datetime64[D]").astype(np.int64)
 
 
 def _as_integers(values: pa.Array) -> _Integers:

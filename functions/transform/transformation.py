@@ -1,9 +1,7 @@
 """Converts a landed file to Parquet parts of clean and suspect rows, without losing a row."""
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from collections import Counter
+from collections.abc import Iterable
 
 from functions.transform import drift
 from functions.transform.casts import Cast, cast
@@ -19,17 +17,13 @@ from shared.file_types import type_of, type_of_text
 from shared.frame import FooterCount
 from shared.ingestion import Source
 from shared.manifest import FoundManifest
+from shared.parallel import in_parallel
 from shared.rows import Empty, LazyRows, read_table
 from shared.staging import Staging, part_name
 from shared.verdict import Refusal, Verdict
 
 _COUNTS = ("rowsRead", "rowsClean", "rowsSuspect", "parts", "suspectParts")
-_WORKERS = 2
-
 _NO_ROWS = "the file has a header but no rows"
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 def transform(
@@ -98,7 +92,7 @@ def _transform(
         counts = _write(cast(rows, places, contract), staging, part_name(number))
         return counts + Counter(emptyRows=rows.empty), tally.of(rows, places)
 
-    for result in _in_parallel(stage, table.chunks):
+    for result in in_parallel(stage, table.chunks):
         if isinstance(result, Refusal):
             return Verdict(Outcome.REFUSED, result.reason)
         counts.update(result[0])
@@ -122,7 +116,7 @@ def _verified(counts: Counter[str], tally: Tally, footer: FooterCount) -> Verdic
 def _write(rows: Cast, staging: Staging, part: str) -> Counter[str]:
     clean, suspect = len(rows.clean), rows.suspect_rows
     if clean:
-        parquet.write(rows.clean, staging.clean_prefix + part)
+        parquet.write(rows.clean, staging.clean_prefix + part, is_flat=True)
     if suspect:
         parquet.write(rows.suspects, staging.suspect_prefix + part)
     return Counter(
@@ -132,16 +126,3 @@ def _write(rows: Cast, staging: Staging, part: str) -> Counter[str]:
         parts=int(clean > 0),
         suspectParts=int(suspect > 0),
     )
-
-
-def _in_parallel(stage: Callable[[int, T], R], items: Iterable[T]) -> Iterator[R]:
-    # Arrow and the network release Python's lock: one part is cast while another one is sent. The
-    # bound limits the parts in memory.
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        running: deque[Future[R]] = deque()
-        for number, item in enumerate(items):
-            running.append(pool.submit(stage, number, item))
-            if len(running) > _WORKERS:
-                yield running.popleft().result()
-        while running:
-            yield running.popleft().result()

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pytest
 
 from cli.stack import Stack
-from functions.test.rejects import Reject, RejectFiles
+from functions.test.rejects import SCHEMA, RejectFiles
 from shared.compression import Compression, Packed, Packing, unpack
 from shared.endings import State, Status
 from shared.grammar import Fault
@@ -55,11 +56,10 @@ def quarantined(stack: None, s3: "S3Client", log: IngestionLog, tmp_path: Path) 
         staging, source, run = Staging(STAGING, ingestion), ingestion.source, run_of(ingestion)
         folder = tmp_path / "quarantine"
         folder.mkdir()
-        with RejectFiles(folder) as files:
-            files.write(
-                Reject(source.key, source.version_id, line, column, value, rule, "error", NO, raw)
-                for line, column, value, rule, raw in failed
-            )
+        with RejectFiles(folder, source) as files:
+            names = "line", "column", "value", "rule", "raw", "severity", "reason"
+            records = [dict(zip(names, [*each, "error", NO], strict=True)) for each in failed]
+            files.write(pa.Table.from_pylist(records, schema=SCHEMA))
         for path, uri in ((files.jsonl, staging.rejects), (files.csv, staging.rejects_csv)):
             key = uri.removeprefix(f"s3://{STAGING}/")
             s3.put_object(Bucket=STAGING, Key=key, Body=path.read_bytes())

@@ -2,13 +2,12 @@
 
 import datetime as dt
 import re
-from dataclasses import fields
 
 import pytest
 
 from functions.alert.message import compose
 from functions.migrate import ddl
-from functions.test.rejects import Reject
+from functions.test.rejects import FIELDS
 from functions.transform.casts import SUSPECT_SCHEMA
 from shared import ingestion_log
 from shared.column_types import TYPES
@@ -41,7 +40,7 @@ def section(title: str) -> str:
         ),
         ("DynamoDB log item", [*ITEM, *ingestion_log.TOTALS, "haltReason", "steps", *Status]),
         ("Staged Parquet", [*SUSPECT_SCHEMA.names, *TYPES]),
-        ("`rejects.jsonl`", [field.name for field in fields(Reject)]),
+        ("`rejects.jsonl`", [*FIELDS]),
         ("SNS message", [*compose(ITEM, None, Kind.LOADED).record, *ingestion_log.TOTALS]),
         (
             "PostgreSQL",

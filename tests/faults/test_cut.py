@@ -16,24 +16,29 @@ from tests.faults.conftest import AT, HEADER, Machine
 
 @dataclass(slots=True)
 class Cut:
-    """The point where the proxy cuts: when the client sends `marker`, or after the answer."""
+    """The point where the proxy cuts: when the client sends `marker`, or after the answer.
+
+    If `after` is given, the connection must have sent that before.
+    """
 
     marker: bytes
     answered: bool = False
+    after: bytes = b""
     done: bool = False
 
 
 CUTS = {
     "BEGIN": Cut(b"BEGIN"),
     "lock": Cut(b"INSERT INTO source"),
+    "first COMMIT answered": Cut(b"COMMIT", answered=True),
     "lock answered": Cut(b"INSERT INTO source", answered=True),
     "DELETE": Cut(b"DELETE FROM"),
     "COPY": Cut(b"COPY "),
     "chunk": Cut(b"row 4"),
     "replacement": Cut(b"AS key FROM"),
     "ledger": Cut(b"UPDATE source"),
-    "COMMIT": Cut(b"COMMIT"),
-    "COMMIT answered": Cut(b"COMMIT", answered=True),
+    "COMMIT": Cut(b"COMMIT", after=b"UPDATE source"),
+    "COMMIT answered": Cut(b"COMMIT", answered=True, after=b"UPDATE source"),
 }
 
 
@@ -51,18 +56,20 @@ class _Handler(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         client: socket.socket = self.request
+        sent = b""
         with contextlib.suppress(OSError), socket.create_connection(self.server.upstream) as server:
             other = {client: server, server: client}
             while True:
                 for end in select.select(other, [], [])[0]:
                     data = end.recv(65536)
-                    if not data or (end is client and self._cut(data, server)):
+                    sent += data if end is client else b""
+                    if not data or (end is client and self._cut(data, sent, server)):
                         return
                     other[end].sendall(data)
 
-    def _cut(self, data: bytes, server: socket.socket) -> bool:
+    def _cut(self, data: bytes, sent: bytes, server: socket.socket) -> bool:
         cut = self.server.cut
-        if cut is None or cut.done or cut.marker not in data:
+        if cut is None or cut.done or cut.marker not in data or cut.after not in sent:
             return False
         cut.done = True
         if cut.answered:

@@ -95,7 +95,8 @@ class Scene:
         run = self._database.run
         self.clear()
         run("INSERT INTO source OVERRIDING SYSTEM VALUE SELECT * FROM old_ledger")
-        run("INSERT INTO daily_checkins OVERRIDING SYSTEM VALUE SELECT * FROM old_rows")
+        run("INSERT INTO load OVERRIDING SYSTEM VALUE SELECT * FROM old_load")
+        run("INSERT INTO daily_checkins_rows SELECT * FROM old_daily_checkins_rows")
         self._items.put_item(Item=self._staged_item)
 
     def load(self, event: Mapping[str, Any], kill_at: Point | None = None) -> Call:

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from functions.test.rules import Judge
-from functions.transform.casts import cast
+from functions.transform.casts import cast, schema
 from shared.contract import Contract
 from shared.errors import InvalidContract
 from shared.lines import Lines, read_lines
@@ -522,10 +522,16 @@ def _read_every_text(contract: Contract) -> None:
     """Cast and test texts of all kinds in every column, as Transform and Test do."""
     columns = [pa.array(_TEXTS, pa.string())] * len(contract.columns)
     rows = Rows(pa.array(range(len(_TEXTS)), pa.int64()), columns, _raws)
-    judge = Judge(contract, NOW)
-    list(judge.violations(cast(rows, range(len(contract.columns)), contract).clean))
+    _check(contract, cast(rows, range(len(contract.columns)), contract).clean)
     for each in contract.columns:
         # Each column separately, because one invalid value rejects the whole row.
         alone = contract.model_copy(update={"columns": (each,)})
         clean = cast(Rows(rows.lines, columns[:1], _raws), [0], alone).clean
-        list(Judge(alone, NOW).violations(clean))
+        _check(alone, clean)
+
+
+def _check(contract: Contract, clean: pa.Table) -> None:
+    clean = clean.cast(schema(contract))
+    judge = Judge(contract, NOW, Path("unused"))
+    judge.compare([judge.keys(clean)])
+    judge.violations(clean)

@@ -34,6 +34,7 @@ def test_parts_are_read_as_written(prefix: str) -> None:
             "number": pa.array([Decimal("0.13"), None, Decimal("999.99")], pa.decimal128(5, 2)),
             "real": pa.array([0.1, None, 1e-45], pa.float32()),
             "time": pa.array([dt.time(1, 2, 3, 4), None, dt.time.max], pa.time64("us")),
+            "repeated": pa.array(["a", None, "a"]).dictionary_encode(),
             "line": pa.array([2, 3, 4], pa.int64()),
         }
     )
@@ -46,6 +47,11 @@ def test_parts_are_read_as_written(prefix: str) -> None:
     parquet.write(table, uri)
 
     assert parquet.read(uri).equals(table)
+    parquet.write(table, uri, is_flat=True)
+    flat = [
+        field.with_type(getattr(field.type, "value_type", field.type)) for field in table.schema
+    ]
+    assert parquet.read(uri).equals(table.cast(pa.schema(flat)))
     assert parquet.parts(prefix) == [uri, f"{prefix}part-00001.parquet"]
     parquet.delete(prefix)
     assert parquet.parts(prefix) == []

@@ -1,14 +1,17 @@
 """Test's handler on the output of the real Transform."""
 
+import errno
 import json
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
 
 from functions.test.handler import handler
+from functions.test.rejects import RejectFiles
 from functions.transform.handler import handler as transform
 from shared import parquet
-from shared.errors import StagingIncomplete
+from shared.errors import DiskFull, StagingIncomplete
 from shared.ingestion import Ingestion
 from shared.ingestion_log import IngestionLog
 from shared.staging import Staging, part_name
@@ -134,4 +137,19 @@ def test_test_fails_on_missing_row(s3: "S3Client", log: IngestionLog) -> None:
     parquet.write(parquet.read(uri).slice(1), uri)
 
     with pytest.raises(StagingIncomplete, match="5 clean rows, but Transform wrote 6"):
+        handler(event, lambda_context())
+
+
+def test_test_fails_on_full_disk(
+    s3: "S3Client", log: IngestionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, event = transformed(s3, log, *ROWS)
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(RejectFiles, "write", Mock(side_effect=full))
+
+    with pytest.raises(DiskFull, match="No space left on device; send the rows in several files"):
+        handler(event, lambda_context())
+
+    monkeypatch.setattr(RejectFiles, "write", Mock(side_effect=OSError("other")))
+    with pytest.raises(OSError, match="other"):
         handler(event, lambda_context())

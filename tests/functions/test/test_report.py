@@ -5,7 +5,7 @@ import pytest
 
 from functions.test.report import Report
 from shared.contract import Contract
-from tests.functions.test.test_rejects import reject
+from tests.functions.test.test_rejects import reject, table
 from tests.functions.test.test_rules import contract_of
 
 
@@ -16,8 +16,8 @@ def limited(**threshold: Any) -> Contract:
 def test_report_counts_row_once_for_several_rules() -> None:
     report = Report(limited(limit=100), rows_read=10)
 
-    report.add([reject(2), reject(2, "s"), reject(3, severity="warning")])
-    report.add([reject(4)])
+    report.add(table(reject(2), reject(2, "s"), reject(3, severity="warning")))
+    report.add(table(reject(4)))
 
     assert (report.rejected, report.warnings) == (2, 1)
     assert report.summary == (
@@ -37,7 +37,7 @@ def test_report_counts_row_once_for_several_rules() -> None:
 def test_report_checks_threshold(threshold: dict[str, Any], failed: int, kept: bool) -> None:
     report = Report(limited(**threshold), rows_read=100)
 
-    report.add(reject(line) for line in range(2, 2 + failed))
+    report.add(table(*(reject(line) for line in range(2, 2 + failed))))
 
     assert bool(report.halts) is not kept
     (entry,) = report.as_json()["thresholds"]
@@ -61,14 +61,14 @@ def test_report_checks_percentage_of_rejects(limit: str, rejected: int, halts: l
     contract = contract.model_copy(update={"max_rejected_percent": Decimal(limit)})
     report = Report(contract, rows_read=10)
 
-    report.add(reject(line, rule=f"r{line}") for line in range(2, 2 + rejected))
+    report.add(table(*(reject(line, rule=f"r{line}") for line in range(2, 2 + rejected))))
 
     assert report.halts == halts
 
 
 def test_report_names_allowed_threshold() -> None:
     report = Report(limited(limit=1, unit="percent"), rows_read=100)
-    report.add([reject(2)])
+    report.add(table(reject(2)))
 
     assert report.halts == ["1 of 100 rows fail r of c; allowed: fewer than 1%"]
     assert str(report.summary).startswith(report.halts[0])
@@ -76,7 +76,7 @@ def test_report_names_allowed_threshold() -> None:
 
 def test_report_gives_first_rows_as_examples() -> None:
     report = Report(limited(limit=100), rows_read=100)
-    report.add(reject(line, value=str(line)) for line in range(2, 50))
+    report.add(table(*(reject(line, value=str(line)) for line in range(2, 50))))
 
     (rule,) = report.as_json()["rules"]
     assert rule["count"] == 48
@@ -87,7 +87,7 @@ def test_report_truncates_quotes() -> None:
     """Alert reads the report with 256 MB of memory, and copies reasons into the message."""
     report = Report(limited(limit=100), rows_read=100)
     long = "ё" * 1024**2
-    report.add([reject(2, value=long, reason=long), reject(2, "s")])
+    report.add(table(reject(2, value=long, reason=long), reject(2, "s")))
 
     (cut, _) = report.as_json()["rules"]
     assert cut["reason"].endswith("… (1,048,305 more characters)")

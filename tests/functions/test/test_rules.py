@@ -1,11 +1,12 @@
 import datetime as dt
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, get_args
 
 import pyarrow as pa
 import pytest
 
-from functions.test.rules import Judge, Violation
+from functions.test.rules import Judge
 from functions.transform.casts import schema
 from shared.column import Column
 from shared.column_types import TYPES, Kind, RuleKind
@@ -28,8 +29,23 @@ def part(contract: Contract, *values: object, first: int = 2) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=schema(contract))
 
 
+def violations(contract: Contract, *parts: pa.Table) -> list[list[dict[str, Any]]]:
+    """Return the violations in all parts of a file."""
+    judge = Judge(contract, NOW, Path("unused"))
+    if judge.compares:
+        judge.compare(judge.keys(each) for each in parts)
+    encoded = [pa.table([*map(dictionary_of, each.columns)], each.column_names) for each in parts]
+    found = [judge.violations(each).to_pylist() for each in parts]
+    assert found == [judge.violations(each).to_pylist() for each in encoded]
+    return found
+
+
+def dictionary_of(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    return values.dictionary_encode() if pa.types.is_string(values.type) else values
+
+
 def failed(contract: Contract, *values: object) -> list[object]:
-    lines = {each.line for each in Judge(contract, NOW).violations(part(contract, *values))}
+    lines = {each["line"] for each in violations(contract, part(contract, *values))[0]}
     return [value for i, value in enumerate(values) if i + 2 in lines]
 
 
@@ -117,60 +133,62 @@ def test_rule_finds_violations(
 
 def test_unique_rejects_repeats_in_every_part() -> None:
     contract = contract_of("string", {"kind": "unique"})
-    judge = Judge(contract, NOW)
+    parts = (
+        part(contract, "a", "b", "a", first=2),
+        part(contract, "c", "b", None, first=5),
+        part(contract, "c", "d", None, first=8),
+    )
 
-    found = [
-        [
-            (each.line, each.reason)
-            for each in judge.violations(part(contract, *values, first=first))
-        ]
-        for first, values in ((2, ["a", "b", "a"]), (5, ["c", "b", None]), (8, ["c", "d", None]))
+    found = violations(contract, *parts)
+
+    assert [[(each["line"], each["reason"]) for each in of] for of in found] == [
+        [(line, "c repeats a value of an earlier row")] for line in (4, 6, 8)
     ]
-
-    assert found == [[(line, "c repeats a value of an earlier row")] for line in (4, 6, 8)]
 
 
 def test_unique_checks_columns_separately() -> None:
     unique = {"name": "unique", "kind": "unique"}
     columns = tuple(column(name, "string", "text", rules=(unique,)) for name in "ab")
     contract = Contract(table="t", relation="t", version="1", columns=columns)
-    judge = Judge(contract, NOW)
-    first, second = (
-        pa.Table.from_pylist([row], schema=schema(contract))
-        for row in ({"a": "x", "b": "y", "line": 2}, {"a": "y", "b": "y", "line": 3})
+    rows = {"a": "x", "b": "y", "line": 2}, {"a": "y", "b": "y", "line": 3}
+
+    first, second = violations(
+        contract, *(pa.Table.from_pylist([row], schema=schema(contract)) for row in rows)
     )
 
-    assert list(judge.violations(first)) == []
-    assert [each.column for each in judge.violations(second)] == ["b"]
+    assert first == []
+    assert [each["column"] for each in second] == ["b"]
 
 
 def test_unique_rows_compares_columns_together_in_every_part() -> None:
     columns = (column("a", "string", "text"), column("b", "number", "numeric(3,1)"))
     rule = UniqueRows(name="pair", columns=("b", "a"), severity="warning")
     contract = Contract(table="t", relation="t", version="1", columns=columns, unique_rows=(rule,))
-    judge = Judge(contract, NOW)
     parts: list[list[tuple[str | None, int | None]]] = [
         [("x", 1), ("x", 2), ("x", 1), ("", 1), (None, 1), (None, 1)],
         [("x\x01", 1), ("x", 2), ("x", None), ("x", None), ("", 1)],
     ]
+    tables = [
+        pa.Table.from_pylist(
+            [
+                {"a": a, "b": None if b is None else Decimal(b), "line": first + n}
+                for n, (a, b) in enumerate(rows)
+            ],
+            schema=schema(contract),
+        )
+        for first, rows in zip((2, 8), parts, strict=True)
+    ]
 
-    found: list[Violation] = []
-    for first, rows in zip((2, 8), parts, strict=True):
-        numbered = [
-            {"a": a, "b": None if b is None else Decimal(b), "line": first + n}
-            for n, (a, b) in enumerate(rows)
-        ]
-        found += judge.violations(pa.Table.from_pylist(numbered, schema=schema(contract)))
+    found = [each for of in violations(contract, *tables) for each in of]
 
-    assert [(each.line, each.value) for each in found] == [
+    assert [(each["line"], each["value"]) for each in found] == [
         (4, "1.0, x"),
         (9, "2.0, x"),
         (12, "1.0, "),
     ]
     reason = "b, a repeat the values of an earlier row"
-    assert {(each.column, each.rule, each.severity, each.reason) for each in found} == {
-        ("b, a", "pair", "warning", reason)
-    }
+    texts = [(each["column"], each["rule"], each["severity"], each["reason"]) for each in found]
+    assert {*texts} == {("b, a", "pair", "warning", reason)}
 
 
 @pytest.mark.parametrize(
@@ -199,10 +217,18 @@ def test_violation_states_requirement(
     contract = contract_of(logical_type, rule | {"severity": "warning"})
     good = None if rule["kind"] != "required" else "x"
 
-    found = Judge(contract, NOW).violations(part(contract, good, value))
+    (found,) = violations(contract, part(contract, good, value))
 
-    text = None if value is None else str(value)
-    assert list(found) == [Violation(3, "c", text, "r", "warning", reason)]
+    assert found == [
+        {
+            "line": 3,
+            "column": "c",
+            "value": None if value is None else str(value),
+            "rule": "r",
+            "severity": "warning",
+            "reason": reason,
+        }
+    ]
 
 
 def test_not_in_future_uses_timezone_of_contract() -> None:
