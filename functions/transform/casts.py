@@ -1,6 +1,5 @@
 """Casts the text of rows to the contract's types, and explains each failed cast."""
 
-import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -21,8 +20,8 @@ _SAMPLED = 1_000
 """Texts of a chunk that show whether the texts of a column repeat."""
 _ADVISED = 1_000
 """Distinct texts of a column and chunk that are cast again to advise on options."""
-_REMEMBERED = 10_000
-"""Maximum bytes of rejected texts whose reasons are kept for the next chunks."""
+_KNOWN, _KNOWN_BYTES = 64, 10_000
+"""Maximum lists of rejected texts whose reasons are kept for the next chunks, and their bytes."""
 _INTEGERS = {2: pa.int16(), 4: pa.int32(), 8: pa.int64()}
 _FLOATS = {4: pa.float32(), 8: pa.float64()}
 
@@ -99,11 +98,18 @@ def arrow_type(column: Column) -> pa.DataType:
             return timestamps.TIME_TYPE
 
 
-def cast(rows: Rows, places: Sequence[int | None], contract: Contract) -> Cast:
+Known = dict[tuple[str, ...], pa.DictionaryArray]
+"""Reasons of rejected texts, by a column's name and the texts: chunks often reject the same."""
+
+
+def cast(
+    rows: Rows, places: Sequence[int | None], contract: Contract, known: Known | None = None
+) -> Cast:
     """Cast rows by the contract; `places` has the index of each of its columns in the rows.
 
-    A column whose place is None is null.
+    A column whose place is None is null. `known` is kept for the other chunks of the file.
     """
+    known = {} if known is None else known
     suspects = [SUSPECT_SCHEMA.empty_table(), rows.malformed]
     columns = []
     kept = np.ones(len(rows.lines), np.bool_)
@@ -112,7 +118,7 @@ def cast(rows: Rows, places: Sequence[int | None], contract: Contract) -> Cast:
             columns.append(pa.nulls(len(rows.lines), arrow_type(column)))
             continue
         texts = texts_of(rows, place, column, contract)
-        cast_column = _cast_column(texts, column, contract)
+        cast_column = _cast_column(texts, column, contract, known)
         columns.append(cast_column.values)
         if (failed := cast_column.failed) is not None:
             kept[failed] = False
@@ -157,7 +163,9 @@ def values_of(
     return texts, _cast_distinct(texts, column, contract)[0]
 
 
-def _cast_column(texts: pa.StringArray, column: Column, contract: Contract) -> _Values:
+def _cast_column(
+    texts: pa.StringArray, column: Column, contract: Contract, known: Known
+) -> _Values:
     different, indices = _different(texts)
     distinct = without_missing(different, column, contract)
     values, _ = _cast_distinct(distinct, column, contract)
@@ -168,22 +176,22 @@ def _cast_column(texts: pa.StringArray, column: Column, contract: Contract) -> _
     failed = pc.indices_nonzero(is_failed if indices is None else is_failed.take(indices))
     # Reasons cost more than values, so only failed texts are cast for them.
     wrong = texts.take(failed).dictionary_encode()
-    explain = _remembered if wrong.dictionary.nbytes <= _REMEMBERED else _explained
-    why = explain(tuple(wrong.dictionary.to_pylist()), column, contract)
+    key = (column.physical_name, *wrong.dictionary.to_pylist())
+    why = known.get(key)
+    if why is None:
+        why = _explained(wrong.dictionary, column, contract)
+        if len(known) < _KNOWN and wrong.dictionary.nbytes <= _KNOWN_BYTES:
+            known[key] = why
     return _Values(cast_column, failed, why.take(wrong.indices))
 
 
-def _explained(rejected: tuple[str, ...], column: Column, contract: Contract) -> pa.DictionaryArray:
+def _explained(texts: pa.StringArray, column: Column, contract: Contract) -> pa.DictionaryArray:
     """Return for each rejected text why it is no value of a column, and what would accept it."""
-    texts = pa.array(rejected, pa.string())
     _, reasons = _cast_distinct(without_missing(texts, column, contract), column, contract)
     advised = texts[:_ADVISED]
     unadvised = pa.array([""] * (len(texts) - len(advised)), pa.string())
     advice = pa.concat_arrays([_advice(advised, column, contract), unadvised])
     return pc.binary_join_element_wise(reasons(), advice, "").dictionary_encode()
-
-
-_remembered = functools.lru_cache(maxsize=64)(_explained)  # chunks often reject the same texts
 
 
 def _different(texts: pa.StringArray) -> tuple[pa.StringArray, pa.Int32Array | None]:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from functions.transform import drift
-from functions.transform.casts import Cast, cast
+from functions.transform.casts import Cast, Known, cast
 from functions.transform.header import match_header
 from functions.transform.totals import Tally, landed, read, verified
 from shared import parquet
@@ -83,13 +83,15 @@ def _transform(
         advice = drift.advice(table.header, table.width, table.line, contract)
         return Verdict(Outcome.REFUSED, places.reason, advice=advice)
 
+    known: Known = {}
+
     def stage(
         number: int, chunk: LazyRows | Refusal
     ) -> tuple[Counter[str], dict[str, Sum]] | Refusal:
         if isinstance(chunk, Refusal):
             return chunk
         rows = chunk()
-        counts = _write(cast(rows, places, contract), staging, part_name(number))
+        counts = _write(cast(rows, places, contract, known), staging, part_name(number))
         return counts + Counter(emptyRows=rows.empty), tally.of(rows, places)
 
     for result in in_parallel(stage, table.chunks):

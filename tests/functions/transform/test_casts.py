@@ -5,7 +5,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from functions.transform.casts import Cast, arrow_type, cast
+from functions.transform.casts import Cast, Known, arrow_type, cast
 from functions.transform.header import match_header
 from shared.column_types import TYPES
 from shared.contract import Contract
@@ -19,7 +19,9 @@ CONTRACT = load_all()["dailycheckins"]
 AT = "2019-09-27 00:00:00 UTC"
 
 
-def cast_text(*rows: str, header: str = "", contract: Contract = CONTRACT) -> Cast:
+def cast_text(
+    *rows: str, header: str = "", contract: Contract = CONTRACT, known: Known | None = None
+) -> Cast:
     header = header or contract.dialect.delimiter.join(contract.header)
     table = read_table(["\n".join([header, *rows]).encode()], contract)
     assert not isinstance(table, Refusal)
@@ -27,7 +29,16 @@ def cast_text(*rows: str, header: str = "", contract: Contract = CONTRACT) -> Ca
     assert not isinstance(found, Refusal)
     places = match_header(table.header, table.width, table.line, contract)
     assert not isinstance(places, Refusal)
-    return cast(found(), places, contract)
+    return cast(found(), places, contract, known)
+
+
+def test_known_reasons_are_those_of_another_chunk() -> None:
+    known: Known = {}
+    found = [cast_text(f"ned,soon,{text},x", known=known) for text in ("much", "more", "much")]
+
+    assert {*known} == {("timestamp", "soon"), ("hours", "much"), ("hours", "more")}
+    assert found[2].suspects.equals(found[0].suspects)
+    assert found[1].suspects.equals(cast_text("ned,soon,more,x").suspects)
 
 
 def test_row_with_two_problems_counts_once() -> None:
