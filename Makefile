@@ -1,6 +1,6 @@
 # The commands for working on this project. `make help` lists them.
 #
-# Only `fix`, `docs`, `lock` and `provider-schema` write into the source tree.
+# Only `fix`, `docs`, `lock`, `provider-schema` and `bench WRITE=1` write into the source tree.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -13,6 +13,7 @@ SECURITY := .venv-security
 PARLIAMENT := .venv-parliament
 FUZZER := .venv-schemathesis
 SITE := .venv-site
+PEERS := .venv-peers
 FUNCTIONS := $(notdir $(patsubst %/,%,$(dir $(wildcard functions/*/requirements.txt))))
 LOCKS := $(patsubst functions/requirements-%.txt,%,$(wildcard functions/requirements-*.txt))
 CACHE := $(VENV)/cache
@@ -176,7 +177,7 @@ lock: $(READY) ## pin requirements/*.in and pyproject.toml's groups with hashes;
 	    --generate-hashes --no-emit-index-url --no-header --no-annotate "$$@"; \
 	}; \
 	compile --group dev requirements/*.in --output-file requirements.txt; \
-	for tool in datacontract parliament schemathesis security site; do \
+	for tool in datacontract parliament peers schemathesis security site; do \
 	  compile --group "$$tool" --output-file "requirements-$$tool.txt"; \
 	done$(foreach lock,$(LOCKS),; \
 	compile $(patsubst %,requirements/%.in,$(sort shared $(subst -, ,$(lock)))) --constraint requirements.txt \
@@ -190,10 +191,12 @@ provider-schema: $(READY) ## update the AWS provider 6.69 schema of the module's
 	@$(BIN)/python -m tests.terraform.provider6.overlay $(CACHE)/provider6/cdktn*.whl $(CACHE)/provider6/pulumi*.whl
 
 .PHONY: bench
-bench: $(READY) ## time the states on 2,000,000 rows, the API on 1,000,000, and the search for quadratic primes
-	$(BIN)/python -m benchmarks.states
-	$(BIN)/python -m benchmarks.lookup
-	$(BIN)/python -m benchmarks.quadratic_primes
+bench: $(READY) ## compare with benchmarks/RESULTS.md, in 45 minutes; two with QUICK=1; WRITE=1 writes it
+	$(BIN)/python -m benchmarks $(if $(QUICK),quick) $(if $(WRITE),--write)
+
+.PHONY: bench-peers
+bench-peers: $(READY) $(PEERS)/.ready ## compare with other tools that load CSV [WRITE=1]; needs pgloader and Linux x86-64
+	$(BIN)/python -m benchmarks peers $(if $(WRITE),--write)
 
 .PHONY: mutants
 mutants: $(READY) ## mutate the modules that cast and test values, and report mutants that no test detects
@@ -218,4 +221,4 @@ images: ## build every function's image, tm-pipeline/<function> [BUILDER=buildah
 clean: ## stop the laptop cloud and remove everything that these commands created
 	@if [ -x $(BIN)/tm ]; then $(BIN)/tm down; fi
 	@if [ -x $(BIN)/pre-commit ] && [ -e .git ]; then $(BIN)/pre-commit uninstall; fi
-	rm -rf $(VENV) $(LINTER) $(SECURITY) $(PARLIAMENT) $(FUZZER) $(SITE) .tm build *.egg-info
+	rm -rf $(VENV) $(LINTER) $(SECURITY) $(PARLIAMENT) $(FUZZER) $(SITE) $(PEERS) .tm build *.egg-info

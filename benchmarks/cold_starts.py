@@ -1,121 +1,71 @@
-"""Benchmark of cold starts, up to the contract, before and after decision 20.
+"""Cold starts, relative to `import boto3`: new processes with the packages of the images.
 
-    python -m benchmarks.cold_starts
-
-Before, contracts were files of the image, and a function read all of them. Now it fetches the
-contract set from S3 and reads only the contract that it needs. The earlier code is a commit of this
-repository, so git is required. The benchmark starts both versions of each function in turn, as new
-processes with compiled modules, and prints the median of seven starts, for 2 and for 100 tables. S3
-is a local server.
+The packages are those of an image's lock file, compiled as functions/Dockerfile does it, or with
+`quick` those of this environment, which are the same and more. No other package can be imported.
+The kernel and the Python version are those of this machine.
 """
 
-import contextlib
-import hashlib
-import json
+import compileall
 import os
-import statistics
+import py_compile
+import shutil
 import subprocess
 import sys
-import tarfile
+import sysconfig
 import tempfile
-import threading
-import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-CHECKOUT = Path(__file__).parents[1]
-BEFORE = "33afb1ea8cc4890abf94e4499690052f56e9fe54"  # pragma: allowlist secret
-STARTS = 7
-TABLES = (2, 100)
-FUNCTIONS = ("trigger", "transform", "test", "load", "watch", "api")
-CODE = {
-    "before": "from shared.odcs import load_all; load_all()['dailycheckins']",
-    "after": (
-        "from shared import contract_store; from shared.settings import ContractSettings, read; "
-        "contract_store.deployed(read(ContractSettings))['dailycheckins']"
-    ),
-}
-ENVIRONMENT = {
-    "AWS_ACCESS_KEY_ID": "nobody",
-    "AWS_SECRET_ACCESS_KEY": "nothing",  # pragma: allowlist secret
-    "AWS_DEFAULT_REGION": "eu-west-1",
-    "CONFIG_BUCKET": "config",
-    "POWERTOOLS_METRICS_NAMESPACE": "tm",
-}
-"""An incomplete environment, so that a function fetches the contract set at the first use."""
+from benchmarks.measure import CHECKOUT, Figure, Timed, ratio, run, timed
+
+STARTS, QUICK_STARTS = 15, 5
+MOST: dict[str, float | None] = {"trigger": 2.0, "alert": 2.0, "watch": None, "api": 3.0}
+HEAVY: dict[str, float | None] = {"transform": None, "test": None, "load": None}
 
 
-def main() -> None:
-    """Run the benchmark."""
-    with tempfile.TemporaryDirectory() as folder:
-        former = Path(folder, "former")
-        archive = Path(folder, "former.tar")
-        subprocess.run(["git", "archive", "-o", archive, BEFORE], cwd=CHECKOUT, check=True)
-        with tarfile.open(archive) as tar:
-            tar.extractall(former, filter="data")
-        print(f"{'function':<10} {'tables':>6} {'before':>8} {'after':>8} {'ratio':>6}")
-        for tables in TABLES:
-            content = _contracts(former, tables)
-            digest = hashlib.sha256(content).hexdigest()
-            with _serving(content) as url:
-                for function in FUNCTIONS:
-                    _measure(function, tables, former, digest, url)
-
-
-def _contracts(former: Path, tables: int) -> bytes:
-    """Write contracts of that many tables to the earlier checkout; return the contract set."""
-    whole = (CHECKOUT / "contracts" / "dailycheckins.odcs.yaml").read_text("utf-8")
-    texts = {"dailycheckins.odcs.yaml": whole}
-    # Without lookup, because the earlier code allows only one.
-    start = whole.index("      - property: lookup")
-    plain = whole[:start] + whole[whole.index("    quality:", start) :]
-    for n in range(1, tables):
-        renamed = plain.replace("name: dailycheckins", f"name: t{n}")
-        texts[f"t{n}.odcs.yaml"] = renamed.replace("daily_checkins", f"r{n}")
-    for path in (former / "contracts").iterdir():
-        path.unlink()
-    for name, text in texts.items():
-        (former / "contracts" / name).write_text(text, "utf-8")
-    return json.dumps(texts).encode()
-
-
-@contextlib.contextmanager
-def _serving(content: bytes) -> Iterator[str]:
-    """Answer every request with the same content; yield the address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-
-
-def _measure(function: str, tables: int, former: Path, digest: str, url: str) -> None:
-    environment = os.environ | ENVIRONMENT | {"CONTRACTS_HASH": digest, "AWS_ENDPOINT_URL": url}
-    environment |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(former.parent)}
-    taken: dict[str, list[float]] = {"before": [], "after": []}
-    for run in range(STARTS + 1):
-        for which, checkout in (("before", former), ("after", CHECKOUT)):
-            program = f"import functions.{function}.handler; {CODE[which]}"
-            begun = time.perf_counter()
-            subprocess.run(
-                [sys.executable, "-c", program], cwd=checkout, env=environment, check=True
+def cold_starts(quick: bool) -> Iterator[Figure]:
+    """Compare importing each function's handler with importing boto3."""
+    for function, most in (MOST if quick else MOST | HEAVY).items():
+        with tempfile.TemporaryDirectory() as name:
+            code, packages = Path(name, "code"), Path(name, "packages")
+            for part in ("shared", f"functions/{function}"):
+                shutil.copytree(CHECKOUT / part, code / part)
+            if quick:
+                packages = Path(sysconfig.get_path("purelib"))
+            else:
+                _install(function, packages)
+            _compile(code)
+            places = os.pathsep.join(map(str, (code, packages)))
+            yield ratio(
+                f"Cold start of {function} to `import boto3`",
+                _start(f"functions.{function}.handler", places),
+                _start("boto3", places),
+                QUICK_STARTS if quick else STARTS,
+                most=most,
             )
-            if run:  # the first one compiles
-                taken[which].append(time.perf_counter() - begun)
-    before, after = (statistics.median(taken[which]) for which in ("before", "after"))
-    print(f"{function:<10} {tables:>6} {before:>6.2f} s {after:>6.2f} s {after / before:>6.2f}")
 
 
-if __name__ == "__main__":
-    main()
+def _install(function: str, folder: Path) -> None:
+    # Quieter than --quiet, which still warns.
+    pip = (sys.executable, "-m", "pip", "install", "-qq", "--disable-pip-version-check")
+    packages = CHECKOUT / "functions" / function / "requirements.txt"
+    exact = ("--require-hashes", "--no-compile", "--target", folder)
+    run(*pip, *exact, "--requirement", packages)
+    _compile(folder)
+
+
+def _compile(folder: Path) -> None:
+    mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    compileall.compile_dir(folder, quiet=2, workers=0, invalidation_mode=mode)
+
+
+def _start(module: str, places: str) -> Timed:
+    environment = os.environ | {
+        "PYTHONPATH": places,
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        # Incomplete, so that a function fetches the contract set at its first use.
+        "POWERTOOLS_METRICS_NAMESPACE": "tm",
+    }
+    # -S: without the packages of this environment.
+    command = [sys.executable, "-S", "-c", f"import {module}"]
+    return timed(lambda: subprocess.run(command, cwd="/", env=environment, check=True))

@@ -1,238 +1,257 @@
-"""Benchmark of the states with a sample of 2,000,000 rows, relative to bare pyarrow.
+"""Time and memory of Transform, Test and Load: what `make bench` says about targets 1 to 5.
 
-    python -m benchmarks.states [--rows 2000000]
-
-Both times of a ratio are measured in the same run. S3 is moto in the same process, so times include
-no network. Memory is the peak of a separate process.
+Staging is a folder, so nothing here includes S3, except the three handlers, whose AWS is moto.
 """
 
-import argparse
 import contextlib
-import csv
 import datetime as dt
-import gzip
-import json
-import multiprocessing
-import os
-import resource
-import shutil
+import importlib
+import io
+import itertools
+import operator
+import statistics
 import tempfile
-import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from unittest import mock
 
-RUNS = 5
-LIMIT_RATIO = 4
-LIMIT_MEMORY_MIB = 1024
+from benchmarks import samples
+from benchmarks.database import LOADER, TABLE, Database, functions, migrated
+from benchmarks.measure import Figure, Peak, Timed, alone, ratio, seconds, timed
 
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
-def main() -> None:
-    """Run the benchmark; exit with 1 if a limit is exceeded."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rows", type=int, default=2_000_000, help="rows of the sample")
-    arguments = parser.parse_args()
-    from local import postgres, sample
+ROWS, QUICK_ROWS = 2_000_000, 200_000
+PAIRS, QUICK_PAIRS = 9, 7
+LARGE, QUICK_LARGE = 20_000_000, 1_000_000
+PLOTTED = (20_000, 200_000)
+SMALL_FILE = 20_500
+MODULES = {
+    "Transform": "functions.transform.transformation",
+    "Test": "functions.test.examination",
+    "Load": "functions.load.loading",
+}
+STATES = tuple(MODULES)
+LOADED = ("plain", "one bad row in ten")
+"""The shapes that Load can tell apart."""
 
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        postgres.running(Path(folder, "postgres")) as server,
-    ):
-        path = Path(folder, "sample.csv")
-        sample.write(path, arguments.rows, seed=1)
-        path_bytes = path.stat().st_size
-        print(f"{arguments.rows:,} rows, {path_bytes / 1e6:.0f} MB")
-        # The fastest of several runs is the one least disturbed by other processes.
-        bare = _quickest(_bare, path)
-        figures = {"bare pyarrow read and write": bare, "transform": _quickest(_transform, path)}
-        for share in (1, 1_000):
-            rows = "each row" if share == 1 else f"one row in {share:,}"
-            figures[f"transform, {rows} quoted"] = _quickest(_transform, _quoted(path, share))
-        figures["transform, gzip"] = _quickest(_transform, _gzipped(path))
-        figures["test"] = _alone(_test, path)
-        figures["load"] = _alone(_load, path, server)
-        kept = _process(_kept, path)
-    for name, (seconds, mebibytes) in figures.items():
-        ratio = seconds / bare[0]
-        print(f"{name:36} {seconds:6.2f} s = {ratio:4.1f} × bare, peak {mebibytes:5.0f} MiB")
-    for name, size in kept.items():
-        print(f"{name:36} {size / path_bytes:6.2f} bytes per byte of CSV")
-    exceeded = figures["transform"][0] > LIMIT_RATIO * bare[0] or any(
-        mebibytes > LIMIT_MEMORY_MIB for _, mebibytes in figures.values()
-    )
-    raise SystemExit(int(exceeded))
+Verdict = dict[str, Any]
 
 
-def _gzipped(path: Path) -> Path:
-    """Return a compressed copy of a file."""
-    copy = path.with_name("sample.csv.gz")
-    with path.open("rb") as file, gzip.open(copy, "wb", compresslevel=6) as compressed:
-        shutil.copyfileobj(file, compressed)
-    return copy
+@dataclass
+class States:
+    """The three states of one local file; each needs the verdicts of those before it."""
+
+    path: Path
+    shape: str
+    staging: Path
+    transformed: Verdict = field(default_factory=dict)
+    tested: Verdict = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Read the contract, which is not part of any state."""
+        from shared.content import LocalFile
+        from shared.ingestion import Ingestion, Source
+        from shared.staging import Staging
+
+        self._content = LocalFile(self.path)
+        self._contract = samples.contract(self.shape)
+        source = Source("landing", self.path.name, "1", self.path.stat().st_size)
+        day = dt.date(2024, 3, 3)
+        self._ingestion = Ingestion(self.path.stem, self._contract.table, day, source)
+        self._staged = Staging(self.staging, self._ingestion)
+
+    def transform(self) -> None:
+        """Cast the file."""
+        from functions.transform.transformation import transform
+
+        self.transformed = transform(self._content, self._contract, self._staged).as_result()
+        assert self.transformed["outcome"] == "ok", self.transformed
+
+    def test(self) -> None:
+        """Test the staged rows."""
+        from functions.test.examination import examine
+
+        self.tested = examine(
+            self._staged, self.transformed, self._content, self._contract, hard=False
+        ).as_result()
+        assert self.tested["outcome"] == "ok", self.tested
+
+    def load(self, database: Database) -> None:
+        """Load the staged rows, and connect before."""
+        import pandas
+
+        from functions.load.loading import Loading
+        from functions.load.rows import StagedRows
+
+        local = mock.patch("awswrangler.s3.read_json", pandas.read_json)  # staging is a folder
+        with local, database.connector() as connect, connect() as connection:
+            rows = StagedRows(self._staged, self._contract, self.transformed, self.tested)
+            loading = Loading(self._ingestion, self._contract, rows, lambda _: True)
+            verdict = loading.run(connection, connect)
+        assert verdict.counts["rowsLoaded"] == self.tested["rowsRead"] - self.tested["rowsRejected"]
+
+    def load_afresh(self, database: Database) -> float:
+        """Load into empty tables; return the seconds without emptying them."""
+        database.empty("source", TABLE)
+        return seconds(partial(self.load, database))
 
 
-def _quoted(path: Path, share: int) -> Path:
-    """Return a copy of the sample in which all values of each `share`-th row have quotes."""
-    copy = path.with_name(f"quoted-{share}.csv")
-    with path.open(newline="") as plain, copy.open("w", newline="") as quoted:
-        writers = [csv.writer(quoted, quoting=each) for each in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)]
-        for number, row in enumerate(csv.reader(plain)):
-            writers[number % share == 0].writerow(row)
-    return copy
-
-
-def _quickest(function: Callable[..., float], *arguments: Any) -> tuple[float, float]:
-    return min(_alone(function, *arguments) for _ in range(RUNS))
-
-
-def _alone(function: Callable[..., float], *arguments: Any) -> tuple[float, float]:
-    measured: tuple[float, float] = _process(_measured, function, *arguments)
-    return measured
-
-
-def _process(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function in a new process."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(function, arguments)
-
-
-def _measured(function: Callable[..., float], *arguments: Any) -> tuple[float, float]:
-    seconds = function(*arguments)
-    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def _bare(path: Path) -> float:
+def bare(path: Path) -> None:
+    """Read and write a file as Arrow does it without a contract."""
     import pyarrow.csv
     import pyarrow.parquet
 
     options = pyarrow.csv.ParseOptions(invalid_row_handler=lambda _: "skip")
-    begin = time.perf_counter()
     table = pyarrow.csv.read_csv(path, parse_options=options)
     pyarrow.parquet.write_table(table, path.with_suffix(".parquet"))
-    return time.perf_counter() - begin
 
 
-def _transform(path: Path) -> float:
-    with _staged(path) as states:
-        begin = time.perf_counter()
+def times(quick: bool) -> Iterator[Figure]:
+    """Compare the states with bare Arrow, and unusual files with plain ones."""
+    rows, pairs = (QUICK_ROWS, QUICK_PAIRS) if quick else (ROWS, PAIRS)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        plain, quoted, bad, packed = (
+            States(samples.write(folder, shape, rows), shape, folder)
+            for shape in ("plain", "fully quoted", "one bad row in ten", "gzip")
+        )
+        arrow = timed(bare, plain.path)
+        cast, tested = timed(plain.transform), timed(plain.test)
+        compared: tuple[tuple[str, Timed, Timed, float | None], ...] = (
+            ("Transform to bare Arrow", cast, arrow, 1.8),
+            ("Transform, fully quoted to plain", timed(quoted.transform), cast, 1.3),
+            ("Transform, one bad row in ten to plain", timed(bad.transform), cast, 1.5),
+            ("Transform, gzip to plain", timed(packed.transform), cast, None),
+            ("Test to bare Arrow", tested, arrow, 2.0),
+            ("Test, one bad row in ten to plain", timed(bad.test), tested, 1.5),
+        )
+        for title, ours, theirs, most in compared:
+            yield ratio(title, ours, theirs, pairs, most=most)
+
+
+def loads(quick: bool) -> Iterator[Figure]:
+    r"""Compare Load with psql's `\copy` of the same rows, in file order, into the same table."""
+    with tempfile.TemporaryDirectory() as name, migrated() as database:
+        folder = Path(name)
+        path = samples.write(folder, "plain", QUICK_ROWS if quick else ROWS)
+        states = States(path, "plain", folder)
         states.transform()
-        return time.perf_counter() - begin
+        states.test()
+        sizes = "SELECT pg_database_size(current_database()), pg_current_wal_lsn() - '0/0'"
+        ((stored_before, logged_before),) = database.run(sizes)
+        states.load(database)
+        ((stored, logged),) = database.run(sizes)
+        copied = _copied(database, folder / "rows.txt")
+        yield ratio(
+            r"Load to psql's \copy",
+            partial(states.load_afresh, database),
+            copied,
+            2 if quick else 5,
+            most=0.8,
+        )
+        size = path.stat().st_size
+        staged = sum(each.stat().st_size for each in folder.glob("*/**/*") if each.is_file())
+        kept = {
+            "staging": staged,
+            "PostgreSQL": stored - stored_before,
+            "its write-ahead log": logged - logged_before,
+        }
+        for place, many in kept.items():
+            yield Figure(f"Bytes in {place} per byte of CSV", int(many) / size, "×")
 
 
-def _test(path: Path) -> float:
-    with _staged(path) as states:
-        verdict = states.transform()
-        begin = time.perf_counter()
-        states.test(verdict)
-        return time.perf_counter() - begin
+def _copied(database: Database, rows: Path) -> Timed:
+    r"""Write the loaded rows to a file; return what loads them with `\copy`."""
+    database.psql(rf"\copy (SELECT * FROM {TABLE} ORDER BY source_line) TO {rows}")
+    # It has the same indexes, but no trigger.
+    database.run(f"CREATE TABLE copied (LIKE {TABLE} INCLUDING ALL)")
+
+    def copied() -> float:
+        database.empty("copied")
+        return seconds(lambda: database.psql(rf"\copy copied FROM {rows}"))
+
+    return copied
 
 
-def _load(path: Path, server: Any) -> float:
-    with _staged(path) as states:
-        transformed = states.transform()
-        tested = states.test(transformed)
-        begin = time.perf_counter()
-        states.load(server, transformed, tested)
-        return time.perf_counter() - begin
-
-
-def _kept(path: Path) -> dict[str, int]:
-    """Return the bytes that one ingestion stores, by place."""
-    import boto3
-
-    from local import postgres
-
+def handlers(quick: bool) -> Iterator[Figure]:
+    """Time a small file through the three warm handlers; AWS is moto in this process."""
+    if quick:
+        return  # it is not a ratio
     with (
-        _staged(path) as states,
-        postgres.running(path.with_name("kept")) as server,
-        postgres.connected(server) as connection,
+        tempfile.TemporaryDirectory() as folder,
+        migrated() as database,
+        functions(database, LOADER) as s3,
+        contextlib.redirect_stdout(io.StringIO()),  # metrics
     ):
-        transformed = states.transform()
-        tested = states.test(transformed)
-        begin = connection.run("SELECT pg_current_wal_lsn()")[0][0]
-        states.load(server, transformed, tested)
-        ((tables, log),) = connection.run(
-            "SELECT pg_database_size(current_database()), "
-            "pg_current_wal_lsn() - CAST(:begin AS pg_lsn)",
-            begin=begin,
-        )
-        staged = boto3.client("s3").list_objects_v2(Bucket="staging")["Contents"]
-    return {
-        "staging": sum(each["Size"] for each in staged),
-        "PostgreSQL": int(tables),
-        "PostgreSQL's write-ahead log": int(log),
+        body = samples.write(Path(folder), "plain", SMALL_FILE).read_bytes()
+        taken = [_through_handlers(s3, body, day) for day in range(1, 12)]
+    yield Figure("20,500 rows through three warm handlers", statistics.median(taken[1:]), "s", 1.0)
+
+
+def _through_handlers(s3: "S3Client", body: bytes, day: int) -> float:
+    from functions.load.handler import handler as load
+    from functions.test.handler import handler as test
+    from functions.transform.handler import handler as transform
+    from shared.ingestion_log import IngestionLog
+    from tests.fixtures import aws
+
+    ingestion = aws.land(s3, body, f"table=dailycheckins/year=2024/month=3/day={day}/a.csv")
+    run = aws.run_of(ingestion)
+    IngestionLog.of(aws.LOG_TABLE).open(ingestion, run)
+
+    def through() -> None:
+        verdicts: Verdict = {}
+        for state, handler in (("transform", transform), ("test", test), ("load", load)):
+            event = aws.task_event(ingestion, run, **verdicts)
+            verdicts[state] = handler(event, aws.lambda_context())
+            assert verdicts[state]["outcome"] == "ok", verdicts
+
+    return seconds(through)
+
+
+def peaks(quick: bool) -> Iterator[Peak]:
+    """Measure each state alone in a process, with small files only if they are plotted."""
+    with migrated() as database:
+        for shape in samples.SHAPES[:1] if quick else samples.SHAPES:
+            sizes = (*PLOTTED, ROWS, LARGE) if shape == "plain" else (ROWS, LARGE)
+            for rows in (QUICK_LARGE,) if quick else sizes:
+                with tempfile.TemporaryDirectory() as name:
+                    path = samples.write(Path(name), shape, rows)
+                    verdicts: tuple[Verdict, ...] = ()
+                    for state in STATES if shape in LOADED and not quick else STATES[:2]:
+                        (verdict, taken), peak = alone(_run, state, path, shape, verdicts, database)
+                        verdicts += (verdict,)
+                        yield Peak(state, shape, rows, taken, peak)
+                database.empty("source", TABLE)
+
+
+def _run(
+    state: str, path: Path, shape: str, verdicts: tuple[Verdict, ...], database: Database
+) -> tuple[Verdict, float]:
+    """Run one state in this process; return its verdict and how long it took."""
+    importlib.import_module(MODULES[state])
+    states = States(path, shape, path.parent / "staging", *verdicts)
+    work: dict[str, Callable[[], None]] = {
+        "Transform": states.transform,
+        "Test": states.test,
+        "Load": partial(states.load, database),
     }
+    taken = seconds(work[state])
+    return {"Transform": states.transformed, "Test": states.tested, "Load": {}}[state], taken
 
 
-class _States:
-    """The three states, with a local file instead of a landed one."""
-
-    def __init__(self, path: Path) -> None:
-        from shared.content import LocalFile
-        from shared.ingestion import Ingestion, Source
-        from shared.odcs import load_all
-        from shared.staging import Staging
-
-        self._content = LocalFile(path)
-        self._contract = load_all()["dailycheckins"]
-        source, day = Source("landing", "sample.csv", "1", 1), dt.date(2024, 3, 3)
-        self._ingestion = Ingestion("sample", self._contract.table, day, source)
-        self._staging = Staging("staging", self._ingestion)
-
-    def transform(self) -> dict[str, Any]:
-        from functions.transform.transformation import transform
-
-        return transform(self._content, self._contract, self._staging).as_result()
-
-    def test(self, transformed: dict[str, Any]) -> dict[str, Any]:
-        from functions.test.examination import examine
-
-        return examine(
-            self._staging, transformed, self._content, self._contract, hard=False
-        ).as_result()
-
-    def load(self, server: Any, transformed: dict[str, Any], tested: dict[str, Any]) -> None:
-        import boto3
-
-        from functions.load.loading import load
-        from functions.load.rows import StagedRows
-        from functions.migrate.migration import migrate
-        from functions.migrate.roles import Role
-        from shared.database import connect
-        from shared.settings import DatabaseSettings
-
-        secrets = boto3.client("secretsmanager")
-        secret = {"username": server.user, "password": server.password}
-        settings = DatabaseSettings(
-            database_host=server.host,
-            database_port=server.port,
-            database_name=server.database,
-            database_secret_arn=secrets.create_secret(
-                Name="database", SecretString=json.dumps(secret)
-            )["ARN"],
-        )
-        roles = {"loader": Role("loader", "x"), "reader": Role("reader", "y")}
-        migrate(lambda: connect(settings), server.database, [self._contract], **roles)
-        with connect(settings) as connection:
-            rows = StagedRows(self._staging, self._contract, transformed, tested)
-            verdict = load(connection, self._ingestion, self._contract, rows, lambda _: True)
-        assert verdict.counts["rowsLoaded"] == tested["rowsRead"] - tested["rowsRejected"]
-
-
-@contextlib.contextmanager
-def _staged(path: Path) -> Iterator[_States]:
-    import boto3
-    from moto import mock_aws
-
-    from shared import parquet
-
-    os.environ |= dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "testing")
-    os.environ["AWS_DEFAULT_REGION"] = "us-east-1"
-    with mock_aws():
-        boto3.client("s3").create_bucket(Bucket="staging")
-        parquet.delete("s3://staging/none/")  # warm up
-        yield _States(path)
-
-
-if __name__ == "__main__":
-    main()
+def memory(measured: list[Peak]) -> Iterator[Figure]:
+    """Compare the peaks of the largest files with those of files a tenth as long."""
+    key = operator.attrgetter("state", "shape")
+    for (state, shape), group in itertools.groupby(sorted(measured, key=key), key):
+        *smaller, large = sorted(group, key=lambda peak: peak.rows)
+        title = f"{state}, {shape}: memory at {large.rows:,}"
+        yield Figure(f"{title} rows", large.mebibytes, "MiB", 1024)
+        for small in smaller[-1:]:
+            grown = large.mebibytes / small.mebibytes
+            yield Figure(f"{title} to {small.rows:,} rows", grown, "×", 1.15)

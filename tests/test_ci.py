@@ -168,7 +168,7 @@ def test_fresh_machine_needs_root(clone: Clone) -> None:
 
 
 def test_failure_names_its_step_and_left_out_steps(clone: Clone) -> None:
-    finished = clone.run(breaks="bench")
+    finished = clone.run(breaks="bench QUICK=1")
 
     assert finished.status == 1
     assert f"=== FAILED: {NAMES[-1]} " in finished.said

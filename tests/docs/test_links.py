@@ -9,6 +9,7 @@ from tests.checkout import CHECKOUT
 
 DOCUMENTS = [
     *CHECKOUT.glob("*.md"),
+    *CHECKOUT.glob("benchmarks/*.md"),
     *CHECKOUT.glob("docs/**/*.md"),
     *CHECKOUT.glob("terraform/**/*.md"),
 ]
