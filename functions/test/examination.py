@@ -84,16 +84,22 @@ def examine(
             judge.compare(in_parallel(lambda _, uri: judge.keys(parquet.read(uri)), clean))
         with RejectFiles(folder, staging.ingestion.source) as files:
             slices = itertools.chain.from_iterable(map(_slices, in_parallel(_read, parts)))
-            for tested in in_parallel(lambda _, rows: _tested(rows, judge, refused), slices):
-                rows.update(clean=tested.clean, suspect=tested.suspect)
-                report.profile.add(tested.columns)
-                repeats.add(tested.keys)
-                failed = tested.failed
-                failed = failed.append_column("raw", raw.of(failed["line"].to_numpy()))
-                failed = failed.append_column("rawBase64", pa.nulls(len(failed), pa.string()))
-                for batch in batches(by_line([tested.suspects, failed])):
-                    report.add(batch)
-                    files.write(batch)
+
+            def rejects() -> Iterator[pa.Table]:
+                for tested in in_parallel(lambda _, rows: _tested(rows, judge, refused), slices):
+                    rows.update(clean=tested.clean, suspect=tested.suspect)
+                    report.profile.add(tested.columns)
+                    repeats.add(tested.keys)
+                    failed = tested.failed
+                    failed = failed.append_column("raw", raw.of(failed["line"].to_numpy()))
+                    failed = failed.append_column("rawBase64", pa.nulls(len(failed), pa.string()))
+                    yield from batches(by_line([tested.suspects, failed]))
+
+            for batch, lines in in_parallel(
+                lambda _, each: (each, files.lines_of(each)), rejects()
+            ):
+                report.add(batch)
+                files.write(lines)
         _check("clean rows", staging.clean_prefix, rows["clean"], transformed["rowsClean"])
         _check("suspect rows", staging.suspect_prefix, rows["suspect"], transformed["rowsSuspect"])
         repeats.settle()

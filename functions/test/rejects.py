@@ -4,11 +4,13 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -39,6 +41,15 @@ FIELDS = ("sourceKey", "versionId", *SCHEMA.names)
 _BATCH_BYTES = 16 * 1024**2
 _RECORD_BYTES = 500  # of a record besides its value and its row
 _CONTROL = re.compile(r"[\x00-\x1f]")
+_QUOTED = [*b',"\r\n']  # characters of cells that need quotes
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Lines of both files."""
+
+    json: pa.Buffer
+    csv: pa.Buffer
 
 
 class RejectFiles:
@@ -67,17 +78,24 @@ class RejectFiles:
         self._jsonl.close()
         self._csv.close()
 
-    def write(self, rejects: pa.Table) -> None:
-        """Append records of the schema `SCHEMA` to both files."""
+    def write(self, lines: Lines) -> None:
+        """Append lines to both files."""
+        self._jsonl.write(lines.json)
+        self._csv.write(lines.csv)
+
+    def lines_of(self, rejects: pa.Table) -> Lines:
+        """Return the lines of records of the schema `SCHEMA`."""
         *columns, base64 = (column.combine_chunks() for column in rejects.columns)
         for text in (self._source.version_id, self._source.key):
             columns.insert(0, repeated(text, len(rejects)))
         names = [f', "{name}": ' for name in FIELDS[:-1]]
         objects = [pc.fill_null(of_each(column, _as_json), "null") for column in columns]
         bytes_of_row = pc.fill_null(_joined(', "rawBase64": "', base64, '"'), "")
-        _append(self._jsonl, ["{" + names[0][2:], *names[1:], ""], [*objects, bytes_of_row], "}\n")
         cells = [pc.fill_null(of_each(column, _as_cell), "") for column in columns]
-        _append(self._csv, ["", *[","] * (len(cells) - 1)], cells, "\r\n")
+        return Lines(
+            _lines(["{" + names[0][2:], *names[1:], ""], [*objects, bytes_of_row], "}\n"),
+            _lines(["", *[","] * (len(cells) - 1)], cells, "\r\n"),
+        )
 
 
 def batches(rejects: pa.Table) -> Iterator[pa.Table]:
@@ -117,9 +135,13 @@ def of_each(values: pa.Array, function: Callable[[pa.Array], pa.Array]) -> pa.Ar
 def _as_json(texts: pa.Array) -> pa.StringArray:
     if pa.types.is_integer(texts.type):
         return texts.cast(pa.string())
+    data = _bytes(texts)
     for character in '\\"':
-        texts = pc.replace_substring(texts, character, "\\" + character)
-    return _joined('"', _changed(texts, _CONTROL.pattern, _without_controls), '"')
+        if np.any(data == ord(character)):
+            texts = pc.replace_substring(texts, character, "\\" + character)
+    if np.any(data < ord(" ")):
+        texts = _changed(texts, _CONTROL.pattern, _without_controls)
+    return _joined('"', texts, '"')
 
 
 def _without_controls(text: str) -> str:
@@ -127,9 +149,20 @@ def _without_controls(text: str) -> str:
 
 
 def _as_cell(texts: pa.Array) -> pa.StringArray:
-    texts = _changed(texts.cast(pa.string()), RISKY, escaped)
-    quoted = _joined('"', pc.replace_substring(texts, '"', '""'), '"')
-    return pc.if_else(pc.match_substring_regex(texts, '[,"\r\n]'), quoted, texts)
+    if pa.types.is_integer(texts.type):
+        return texts.cast(pa.string())
+    texts = _changed(texts, RISKY, escaped)
+    data = _bytes(texts)
+    if not any(np.any(data == character) for character in _QUOTED):
+        return texts
+    quoted = pc.replace_substring(texts, '"', '""') if np.any(data == ord('"')) else texts
+    must = pc.match_substring_regex(texts, '[,"\r\n]')
+    return pc.if_else(must, _joined('"', quoted, '"'), texts)
+
+
+def _bytes(texts: pa.StringArray) -> npt.NDArray[np.uint8]:
+    """Return at least the bytes of texts. What does not occur in them need not be searched."""
+    return np.frombuffer(texts.buffers()[2] or b"", np.uint8)
 
 
 def _changed(texts: pa.StringArray, pattern: str, function: Callable[[str], str]) -> pa.StringArray:
@@ -143,8 +176,8 @@ def _joined(*texts: pa.StringArray | str) -> pa.StringArray:
     return pc.binary_join_element_wise(*texts, "")
 
 
-def _append(file: IO[bytes], before: list[str], values: list[pa.StringArray], end: str) -> None:
-    """Write a line of values, each with a text before it, for each record."""
+def _lines(before: list[str], values: list[pa.StringArray], end: str) -> pa.Buffer:
+    """Return a line of values, each with a text before it, for each record."""
     lines = _joined(*itertools.chain.from_iterable(zip(before, values, strict=True)), end)
     _, offsets, data = lines.buffers()
-    file.write(data[: np.frombuffer(offsets, np.int32)[len(lines)]])
+    return data[: np.frombuffer(offsets, np.int32)[len(lines)]]

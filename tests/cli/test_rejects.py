@@ -59,7 +59,7 @@ def quarantined(stack: None, s3: "S3Client", log: IngestionLog, tmp_path: Path) 
         with RejectFiles(folder, source) as files:
             names = "line", "column", "value", "rule", "raw", "severity", "reason"
             records = [dict(zip(names, [*each, "error", NO], strict=True)) for each in failed]
-            files.write(pa.Table.from_pylist(records, schema=SCHEMA))
+            files.write(files.lines_of(pa.Table.from_pylist(records, schema=SCHEMA)))
         for path, uri in ((files.jsonl, staging.rejects), (files.csv, staging.rejects_csv)):
             key = uri.removeprefix(f"s3://{STAGING}/")
             s3.put_object(Bucket=STAGING, Key=key, Body=path.read_bytes())

@@ -30,8 +30,8 @@ def table(*records: dict[str, Any]) -> pa.Table:
 
 def test_reject_files_contain_every_record(tmp_path: Path) -> None:
     with RejectFiles(tmp_path, SOURCE) as files:
-        files.write(table(reject(), reject(line=3, raw='a "b",\nё')))
-        files.write(table(reject(line=4, raw="=cmd()", value="@a")))
+        files.write(files.lines_of(table(reject(), reject(line=3, raw='a "b",\nё'))))
+        files.write(files.lines_of(table(reject(line=4, raw="=cmd()", value="@a"))))
 
     records = [json.loads(line) for line in files.jsonl.read_text("utf-8").splitlines()]
     assert [record["line"] for record in records] == [2, 3, 4]
@@ -47,7 +47,7 @@ def test_reject_files_contain_every_record(tmp_path: Path) -> None:
 
 def test_only_rejects_jsonl_contains_undecodable_bytes(tmp_path: Path) -> None:
     with RejectFiles(tmp_path, SOURCE) as files:
-        files.write(table(reject(), reject(line=3, raw="\\xe9", rawBase64="6Q==")))
+        files.write(files.lines_of(table(reject(), reject(line=3, raw="\\xe9", rawBase64="6Q=="))))
 
     records = [json.loads(line) for line in files.jsonl.read_text("utf-8").splitlines()]
     assert [record.get("rawBase64") for record in records] == [None, "6Q=="]
@@ -71,7 +71,7 @@ def test_reject_files_equal_those_of_standard_library(
         for value, column, base64 in texts
     ]
     with RejectFiles(folder, SOURCE) as files:
-        files.write(table(*records))
+        files.write(files.lines_of(table(*records)))
 
     lines, file = [], io.StringIO()
     writer = csv.writer(file, lineterminator="\r\n")
