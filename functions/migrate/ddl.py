@@ -46,11 +46,7 @@ DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION check_no_rows()
 It is the current one of its source, or it is under way, or it was interrupted.
 """
 
-# Without "a:b", which the connections would take for a parameter.
-CHECKS = (
-    """
-CREATE OR REPLACE FUNCTION check_load() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+_CHECK_LOAD = """
 BEGIN
     PERFORM FROM load
     WHERE id = CAST(nullif(current_setting('tm.load', true), '') AS integer)
@@ -60,11 +56,10 @@ BEGIN
         RAISE 'the ledger lacks the load of these rows' USING ERRCODE = 'serialization_failure';
     END IF;
     RETURN NULL;
-END $$
-""",
-    """
-CREATE OR REPLACE FUNCTION check_no_rows() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+END
+"""
+
+_CHECK_NO_ROWS = """
 DECLARE
     has_rows boolean;
 BEGIN
@@ -78,8 +73,13 @@ BEGIN
         USING ERRCODE = 'foreign_key_violation';
     END IF;
     RETURN NULL;
-END $$
-""",
+END
+"""
+
+CHECKS = tuple(
+    f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
+    f"SET search_path = public, pg_temp AS {literal(body)}"
+    for name, body in (("check_load", _CHECK_LOAD), ("check_no_rows", _CHECK_NO_ROWS))
 )
 """The functions of the triggers that make a row without a load impossible for the role of Load.
 

@@ -17,6 +17,7 @@ _LARGE = 4 * _RUN // _SLICES
 _LINE_BITS = np.uint64(40)
 _LINE = np.uint64(2**40 - 1)
 _NULL = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD1B54A32D192ED03)
+# pragma: allowlist nextline secret
 _TEXT_KEYS = "0123456789abcdef", "fedcba9876543210"
 
 _Words = npt.NDArray[np.uint64]
