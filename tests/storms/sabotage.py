@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from functions.load import ledger, table, versions
+from functions.load.ledger import Entry
+from functions.load.loading import Loading
 from functions.watch.reconciliation import Reconciliation
 from shared import ingestion_log
 from shared.contract import Contract
@@ -15,6 +17,7 @@ from shared.database import Connection
 from shared.gate import Gate
 from shared.ingestion import Source
 from shared.ingestion_log import IngestionLog
+from shared.verdict import Verdict
 
 Sabotage = Callable[[pytest.MonkeyPatch], None]
 
@@ -24,19 +27,17 @@ def no_ledger_check(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("functions.load.handler.may_replace", lambda *_, **__: True)
 
 
-def no_ledger_lock(patch: pytest.MonkeyPatch) -> None:
-    """Load writes and reads the ledger row without a lock."""
-    run = Connection.run
-    make = ledger.LOCK.partition("ON CONFLICT")[0] + "ON CONFLICT DO NOTHING"
-    look = "SELECT id, version_id, load_id FROM source WHERE source_key = :key"
+def no_second_check(patch: pytest.MonkeyPatch) -> None:
+    """Load does not lock the ledger and check versions again before it switches to its copies."""
+    lock = Loading._lock
+    found: dict[Connection, Entry | Verdict] = {}
 
-    def trusting(self: Connection, sql: str, **parameters: object) -> list[list[Any]]:
-        if sql != ledger.LOCK:
-            return run(self, sql, **parameters)
-        run(self, make, **parameters)
-        return run(self, look, key=parameters["key"])
+    def once(self: Loading, connection: Connection) -> Entry | Verdict:
+        if connection not in found:
+            found[connection] = lock(self, connection)
+        return found[connection]
 
-    patch.setattr(Connection, "run", trusting)
+    patch.setattr(Loading, "_lock", once)
 
 
 def no_bucket_check(patch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,7 @@ _MOST = 60
 _BROKEN: list[tuple[sabotage.Sabotage, str, int]] = [
     (sabotage.no_ledger_check, "holds", 7),
     (sabotage.no_bucket_check, "holds", 31),
-    # Or a removal deletes the row between the two statements.
-    (sabotage.no_ledger_lock, "holds|deadlock|not enough values", 50),
+    (sabotage.no_second_check, "holds", 50),
     (sabotage.no_delete, "holds|constraint load_source_id_fkey", 7),
     (sabotage.switch_before_copy, "holds", 17),
     (sabotage.no_transaction, "holds|code 23503", 9),
