@@ -376,7 +376,7 @@ def test_backfill_restores_lost_rows(pipeline: Pipeline, unnotified: None) -> No
     assert pipeline.loaded(key_of(21)) == OLD_ROWS
     assert pipeline.loaded(key_of(22)) == NEW_ROWS, "the newest version that can be loaded"
 
-    pipeline.query("DELETE FROM daily_checkins WHERE username IN ('ned', 'jon')")
+    pipeline.query("DELETE FROM daily_checkins_rows WHERE username IN ('ned', 'jon')")
     again = pipeline.laptop.tm("backfill", *days)
 
     assert again.returncode == 1

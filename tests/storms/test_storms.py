@@ -29,7 +29,7 @@ _BROKEN: list[tuple[sabotage.Sabotage, str, int]] = [
     (sabotage.no_queued_files, "does not recover|still wait", 7),
     (sabotage.no_claim, "has [2-9] alerts", 7),
     (sabotage.marked_before_sent, "has 0 alerts", 8),
-    (sabotage.no_manifest_claim, "vouch for several versions", 143),
+    (sabotage.no_manifest_claim, "vouch for several versions", 1029),
     (sabotage.no_search_for_manifests, "does not recover|waiting", 33),
 ]
 """Defect, expected message, and a seed that detects it early."""

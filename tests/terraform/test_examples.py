@@ -51,9 +51,8 @@ def test_bring_your_own_database(sandbox: Sandbox, tmp_path: Path) -> None:
 
     example.check_inventory()
     example.check_at_work(stack)
-    assert sandbox.query("SELECT tableowner FROM pg_tables WHERE tablename = 'daily_checkins'") == [
-        [ADMINISTRATOR.name]
-    ]
+    owner = "SELECT tableowner FROM pg_tables WHERE tablename = 'daily_checkins_rows'"
+    assert sandbox.query(owner) == [[ADMINISTRATOR.name]]
     assert "Secrets Manager" not in stack["database_routes_needed"]
     assert ca_bundle_of(sandbox, stack["function_names"]["load"]) == ca_bundle
     assert example.root.drifts() == DRIFTS

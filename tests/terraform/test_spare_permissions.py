@@ -268,7 +268,7 @@ def load(function: Function) -> Iterator[Work]:
         def work() -> None:
             for contracts in sets:
                 of_set = event | {"contracts": contracts}
-                pipeline.query("DELETE FROM daily_checkins WHERE username = 'ned'")
+                pipeline.query("DELETE FROM daily_checkins_rows WHERE username = 'ned'")
                 pipeline.query(
                     "UPDATE source SET version_id = 'old' WHERE source_key = :key", key=key
                 )
