@@ -33,7 +33,7 @@ def count_replacement(
 
 def discard(connection: Connection, load: int, relation: str) -> int:
     """Delete a load, which must not be current, and return the number of its rows."""
-    # Waits for statements that write such rows. `check_no_rows` runs when the transaction ends.
+    # Waits for statements that write such rows. `tm_check_no_rows` runs when the transaction ends.
     connection.run("DELETE FROM load WHERE id = :load", load=load)
     [[rows]] = connection.run(
         f"WITH gone AS (DELETE FROM {identifier(relation)} WHERE load_id = :load "  # noqa: S608

@@ -37,8 +37,8 @@ CREATE TABLE load (
 """,
     "CREATE INDEX load_source_id_idx ON load (source_id)",
     """
-CREATE CONSTRAINT TRIGGER check_no_rows AFTER DELETE ON load
-DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION check_no_rows()
+CREATE CONSTRAINT TRIGGER tm_check_no_rows AFTER DELETE ON load
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION tm_check_no_rows()
 """,
 )
 """Every load that wrote rows or is about to, and the table with its rows.
@@ -79,13 +79,14 @@ END
 CHECKS = tuple(
     f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
     f"SET search_path = public, pg_temp AS {literal(body)}"
-    for name, body in (("check_load", _CHECK_LOAD), ("check_no_rows", _CHECK_NO_ROWS))
+    for name, body in (("tm_check_load", _CHECK_LOAD), ("tm_check_no_rows", _CHECK_NO_ROWS))
 )
 """The functions of the triggers that make a row without a load impossible for the role of Load.
 
-COPY cannot set `load_id`, whose default is the setting `tm.load` of the session. `check_load` finds
-that load once per statement, and locks it until the transaction ends. `check_no_rows` keeps a load
-that has rows. A foreign key would be checked for each row, which takes as long as the rest of COPY.
+COPY cannot set `load_id`, whose default is the setting `tm.load` of the session. `tm_check_load`
+finds that load once per statement, and locks it until the transaction ends. `tm_check_no_rows`
+keeps a load that has rows. A foreign key would be checked for each row, which takes as long as the
+rest of COPY.
 """
 
 SCHEMA_VERSION = """
@@ -133,8 +134,8 @@ def create_table(contract: Contract) -> str:
 def create_trigger(contract: Contract) -> str:
     """Return the statement that checks the load of rows in each statement that inserts some."""
     return (
-        f"CREATE TRIGGER check_load BEFORE INSERT ON {identifier(contract.rows_table)} "
-        "FOR EACH STATEMENT EXECUTE FUNCTION check_load()"
+        f"CREATE TRIGGER tm_check_load BEFORE INSERT ON {identifier(contract.rows_table)} "
+        "FOR EACH STATEMENT EXECUTE FUNCTION tm_check_load()"
     )
 
 

@@ -187,12 +187,12 @@ def wanted(way: str, *contracts: Contract, added: Iterable[Column] = ()) -> list
         index("load", ["source_id"]),
         "ALTER TABLE ONLY public.load ADD CONSTRAINT load_source_id_fkey "
         "FOREIGN KEY (source_id) REFERENCES public.source(id)",
-        "CREATE CONSTRAINT TRIGGER check_no_rows AFTER DELETE ON public.load "
-        "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.check_no_rows()",
+        "CREATE CONSTRAINT TRIGGER tm_check_no_rows AFTER DELETE ON public.load "
+        "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.tm_check_no_rows()",
         "GRANT SELECT,INSERT,DELETE ON TABLE public.load TO loader",
         *(
             statement
-            for name in ("check_load()", "check_no_rows()")
+            for name in ("tm_check_load()", "tm_check_no_rows()")
             for statement in (
                 f"CREATE FUNCTION public.{name}",
                 f"ALTER FUNCTION public.{name} OWNER TO administrator",
@@ -228,8 +228,8 @@ def wanted(way: str, *contracts: Contract, added: Iterable[Column] = ()) -> list
             )
         statements += [
             *table(rows, columns, key="load_id, source_line"),
-            f"CREATE TRIGGER check_load BEFORE INSERT ON public.{rows} "
-            "FOR EACH STATEMENT EXECUTE FUNCTION public.check_load()",
+            f"CREATE TRIGGER tm_check_load BEFORE INSERT ON public.{rows} "
+            "FOR EACH STATEMENT EXECUTE FUNCTION public.tm_check_load()",
             f"CREATE VIEW public.{name} AS SELECT {', '.join(shown)} FROM (public.{rows} loaded "
             "JOIN public.source ON ((source.load_id = loaded.load_id)))",
             f"ALTER VIEW public.{name} OWNER TO administrator",
