@@ -58,7 +58,7 @@ def main() -> None:
         ((total,),) = connection.run("select sum(hours) from daily_checkins")
         of_ned = connection.run(
             "select project, hours, timestamp from daily_checkins where username = 'ned' "
-            "order by timestamp, id"
+            "order by timestamp, load_id, source_line"
         )
     found = Counter(
         (user, at.astimezone(dt.UTC), hours, project) for user, at, hours, project in loaded
