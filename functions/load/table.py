@@ -9,6 +9,8 @@ from shared.database import Connection
 
 def write_as(connection: Connection, load: int) -> None:
     """Let the rows that this session copies belong to a load."""
+    # RDS Proxy keeps such a session on one connection to the database.
+    # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/rds-proxy-pinning.html
     connection.run("SELECT set_config('tm.load', CAST(:load AS text), false)", load=load)
 
 
@@ -35,6 +37,9 @@ def discard(connection: Connection, load: int, relation: str) -> int:
     """Delete a load, which must not be current, and return the number of its rows."""
     # Waits for statements that write such rows. `tm_check_no_rows` runs when the transaction ends.
     connection.run("DELETE FROM load WHERE id = :load", load=load)
+    [[exists]] = connection.run("SELECT to_regclass(:name) IS NOT NULL", name=identifier(relation))
+    if not exists:  # An operator dropped the table of a former `physicalName`.
+        return 0
     [[rows]] = connection.run(
         f"WITH gone AS (DELETE FROM {identifier(relation)} WHERE load_id = :load "  # noqa: S608
         "RETURNING load_id) SELECT count(*) FROM gone",

@@ -114,8 +114,9 @@ CREATE TABLE IF NOT EXISTS {replacement.TABLE} (
 _IDENTIFIER_BYTES = 63
 
 
+_LOAD_OF_SESSION = "CAST(current_setting('tm.load') AS integer)"
 _OWN_COLUMNS = (
-    "load_id integer NOT NULL DEFAULT CAST(current_setting('tm.load') AS integer)",
+    f"load_id integer NOT NULL DEFAULT {_LOAD_OF_SESSION}",
     "source_line integer NOT NULL",
 )
 
@@ -228,13 +229,14 @@ def from_former(contract: Contract) -> list[str]:
     becomes the ID of the load. Rows stay where they are.
     """
     former, rows = identifier(contract.relation), identifier(contract.rows_table)
+    # PostgreSQL shortened the name of the table, so that the constraint's name has 63 bytes.
+    foreign_key = f"{contract.relation[:48]}_source_id_fkey"
     statements = [
         f"ALTER TABLE {former} DROP COLUMN id",
-        f"ALTER TABLE {former} DROP CONSTRAINT {identifier(f'{contract.relation}_source_id_fkey')}",
+        f"ALTER TABLE {former} DROP CONSTRAINT {identifier(foreign_key)}",
         f"ALTER TABLE {former} RENAME TO {rows}",
         f"ALTER TABLE {rows} RENAME COLUMN source_id TO load_id",
-        f"ALTER TABLE {rows} ALTER COLUMN load_id "
-        "SET DEFAULT CAST(current_setting('tm.load') AS integer)",
+        f"ALTER TABLE {rows} ALTER COLUMN load_id SET DEFAULT {_LOAD_OF_SESSION}",
         f"ALTER TABLE {rows} ADD PRIMARY KEY (load_id, source_line)",
         create_trigger(contract),
         "INSERT INTO load (id, source_id, relation) OVERRIDING SYSTEM VALUE "  # noqa: S608
