@@ -301,6 +301,13 @@ run "bucket_of_another_account" {
   variables {
     kms_key_arn    = "arn:aws:kms:eu-central-1:123456789012:key/given"
     landing_bucket = { name = "files", account_id = "210987654321", kms_key_arn = "arn:aws:kms:eu-central-1:210987654321:key/theirs" }
+
+    manage_lifecycle_rules = false
+  }
+
+  assert {
+    condition     = length(aws_s3_bucket_lifecycle_configuration.this) == 0
+    error_message = "var.manage_lifecycle_rules does not keep the module from creating lifecycle rules."
   }
 
   assert {

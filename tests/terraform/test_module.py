@@ -226,6 +226,10 @@ INVALID: list[tuple[str, dict[str, Any]]] = [
         for each in given({"published_images": PUBLISHED}, image_uris=[IMAGES], function_zip=[ZIP])
     ),
     (
+        "staging_retention_days is set, but manage_lifecycle_rules = false creates no",
+        {"staging_retention_days": 30, "manage_lifecycle_rules": False},
+    ),
+    (
         "aurora configures the database that the module creates, but database is set",
         {"database": SECRET, "aurora": {"max_capacity": 8}},
     ),
