@@ -1,9 +1,9 @@
 """The lookup API, relative to its SQL statements alone, and with many clients.
 
 The API's handler connects to PostgreSQL as the reader. After each call, a bare pg8000 connection
-repeats its statements, so that both are measured under the same conditions. The difference is
-routing, validation and JSON. Every two seconds, the handler also queries the log for the ETag; moto
-answers in the same process, which affects only the 99th percentile.
+executes the same statements for another user, so that both are measured under the same conditions.
+The difference is routing, validation and JSON. Every two seconds, the handler also queries the log
+for the ETag; moto answers in the same process, which affects only the 99th percentile.
 """
 
 import contextlib
@@ -54,7 +54,7 @@ def lookups(quick: bool) -> Iterator[Figure]:
         with _function() as call, _bare(database) as bare:
             for name, (path, asked) in ROUTES.items():
                 pairs = [
-                    _pair(path, _about_somebody(asked, users), call, bare)
+                    _pair(path, asked, (_user(users), _user(users)), call, bare)
                     for _ in range(WARM_UP + calls)
                 ]
                 handled, alone = ([*each] for each in zip(*pairs[WARM_UP:], strict=True))
@@ -73,16 +73,29 @@ def lookups(quick: bool) -> Iterator[Figure]:
             yield from _crowd(users)
 
 
-def _pair(path: str, asked: dict[str, str], call: Call, bare: Any) -> tuple[float, float]:
-    """Return the seconds of one call, and of its statements alone."""
+def _pair(
+    path: str, asked: dict[str, str], users: tuple[str, str], call: Call, bare: Any
+) -> tuple[float, float]:
+    """Return the seconds of one call, and of its statements alone, each about its own user.
+
+    Statements about the same user would find what the call has just read in PostgreSQL's cache.
+    """
+    user, other = users
     statements.clear()
-    handled = seconds(lambda: call(path, asked))
+    handled = seconds(lambda: call(path, _about(user, asked)))
     assert statements
-    return handled, seconds(lambda: [bare.run(sql, **values) for sql, values in statements])
+    others = [
+        (sql, {name: other if value == user else value for name, value in values.items()})
+        for sql, values in statements
+    ]
+    return handled, seconds(lambda: [bare.run(sql, **values) for sql, values in others])
 
 
-def _about_somebody(parameters: dict[str, str], users: int) -> dict[str, str]:
-    user = f"user-{random.randrange(users):04}"
+def _user(users: int) -> str:
+    return f"user-{random.randrange(users):04}"
+
+
+def _about(user: str, parameters: dict[str, str]) -> dict[str, str]:
     return {key: value.format(user=user) for key, value in parameters.items()}
 
 
@@ -106,7 +119,7 @@ def _client(users: int, seed: int) -> list[float]:
         asked = [*ROUTES.values()] * 10
         random.shuffle(asked)
         return [
-            seconds(partial(call, path, _about_somebody(values, users))) for path, values in asked
+            seconds(partial(call, path, _about(_user(users), values))) for path, values in asked
         ]
 
 
