@@ -355,10 +355,9 @@ def errors(output: list[dict[str, Any]]) -> dict[str, list[str]]:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Module:
+def run(planner: terraform.Terraform, tmp_path_factory: pytest.TempPathFactory) -> Module:
     """Return a copy of the module, which runs Terraform commands."""
-    folder = tmp_path_factory.mktemp("checkout")
-    module = Module(checkout(folder) / "terraform", terraform.find(folder / "configuration"))
+    module = Module(checkout(tmp_path_factory.mktemp("checkout")) / "terraform", planner)
     module("init", "-backend=false")
     return module
 
