@@ -14,6 +14,7 @@ from unittest import mock
 
 from local import postgres, psql
 from local.postgres import Server
+from shared.contract import Contract
 from shared.database import Connection, Credentials, connect
 from shared.odcs import load_all
 from shared.settings import DatabaseSettings, read
@@ -72,7 +73,7 @@ class Database:
 
 
 @contextlib.contextmanager
-def migrated() -> Iterator[Database]:
+def migrated(contracts: list[Contract] | None = None) -> Iterator[Database]:
     """Run a server with the tables of the sample contracts."""
     from functions.migrate.migration import migrate
     from functions.migrate.roles import Role
@@ -84,7 +85,7 @@ def migrated() -> Iterator[Database]:
         database = Database(server)
         roles = (Role(each.username, each.password) for each in (LOADER, READER))
         with database.connector() as connected:
-            migrate(connected, server.database, list(load_all().values()), *roles)
+            migrate(connected, server.database, contracts or list(load_all().values()), *roles)
         yield database
 
 

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest import mock
 
 from benchmarks import samples
 from benchmarks.database import LOADER, TABLE, Database, functions, migrated
@@ -79,17 +78,15 @@ class States:
         self.tested = examine(
             self._staged, self.transformed, self._content, self._contract, hard=False
         ).as_result()
-        assert self.tested["outcome"] == "ok", self.tested
+        expected = "failed_tests" if self.shape == "only bad rows" else "ok"
+        assert self.tested["outcome"] == expected, self.tested
 
     def load(self, database: Database) -> None:
         """Load the staged rows, and connect before."""
-        import pandas
-
         from functions.load.loading import Loading
         from functions.load.rows import StagedRows
 
-        local = mock.patch("awswrangler.s3.read_json", pandas.read_json)  # staging is a folder
-        with local, database.connector() as connect, connect() as connection:
+        with database.connector() as connect, connect() as connection:
             rows = StagedRows(self._staged, self._contract, self.transformed, self.tested)
             loading = Loading(self._ingestion, self._contract, rows, lambda _: True)
             verdict = loading.run(connection, connect)

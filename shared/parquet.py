@@ -4,12 +4,14 @@ awswrangler sends and receives the objects, but Arrow writes and reads them: aws
 convert them to pandas, and truncate timestamps to milliseconds. A URI without `s3://` is a local
 path, so that a file can be tested without a cloud.
 
-Every function except `is_missing` raises `StagingUnavailable` if S3 is temporarily unavailable.
+Every function raises `StagingUnavailable` if S3 is temporarily unavailable.
 """
 
+import contextlib
 import functools
 import io
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +24,9 @@ import pyarrow.parquet
 
 from shared.errors import StagingIncomplete
 from shared.s3 import unavailable
+
+_BUFFER = 2**20
+"""Bytes of a file that are read at a time."""
 
 
 def write(table: pa.Table, uri: str, *, is_flat: bool = False) -> None:
@@ -62,20 +67,26 @@ def _write(table: pa.Table, file: Path | io.BytesIO, *, is_flat: bool) -> None:
 
 def read(uri: str) -> pa.Table:
     """Read one object; raise StagingIncomplete if it is missing."""
-    if path := _local(uri):
-        # Ignore the `key=value` names of the folders, which are not columns.
-        return pa.parquet.read_table(path, partitioning=None)
-    file = io.BytesIO()
-    try:
-        with unavailable(uri):
-            wr.s3.download(uri, file, boto3_session=_session())
-    except botocore.exceptions.ClientError as error:
-        if not is_missing(error):
-            raise
-        raise StagingIncomplete(
-            f"{uri} is missing, but an earlier state wrote it: replay the ingestion"
-        ) from None
+    with _present(uri):
+        if path := _local(uri):
+            # Ignore the `key=value` names of the folders, which are not columns.
+            return pa.parquet.read_table(path, partitioning=None)
+        file = io.BytesIO()
+        wr.s3.download(uri, file, boto3_session=_session())
     return pa.parquet.read_table(file)
+
+
+def lines(uri: str) -> Iterator[bytes]:
+    """Yield the lines of a file in any other format; raise StagingIncomplete if it is missing."""
+    with _present(uri):
+        if path := _local(uri):
+            file = path.open("rb")
+        else:
+            bucket, _, key = uri.removeprefix("s3://").partition("/")
+            body = _session().client(service_name="s3").get_object(Bucket=bucket, Key=key)["Body"]
+            file = io.BufferedReader(body, _BUFFER)
+        with file:
+            yield from file
 
 
 def parts(prefix: str) -> list[str]:
@@ -106,12 +117,18 @@ def upload(file: Path, uri: str) -> None:
         wr.s3.upload(str(file), uri, boto3_session=_session())
 
 
-def is_missing(error: Exception) -> bool:
-    """Return whether an error of awswrangler means that an object is missing."""
-    # awswrangler reads an object's size first, and the object may be deleted in between.
-    if isinstance(error, botocore.exceptions.ClientError):
-        return error.response["Error"]["Code"] in {"404", "NoSuchKey"}
-    return isinstance(error, wr.exceptions.NoFilesFound)
+@contextlib.contextmanager
+def _present(uri: str) -> Iterator[None]:
+    try:
+        with unavailable(uri):
+            yield
+    except (FileNotFoundError, botocore.exceptions.ClientError) as error:
+        answer = getattr(error, "response", None)
+        if answer and answer["Error"]["Code"] not in {"404", "NoSuchKey"}:
+            raise
+        raise StagingIncomplete(
+            f"{uri} is missing, but an earlier state wrote it: replay the ingestion"
+        ) from None
 
 
 def _session() -> Any:

@@ -8,6 +8,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from shared.line_set import LineSet
+
 _RUN = 2**20
 """Rows in memory at a time."""
 _SLICES = 256
@@ -33,18 +35,15 @@ NO_KEYS: Keys = np.empty((0, 2), np.uint64)
 class Repeats:
     """The rows whose values equal those of an earlier row.
 
-    The keys of all rows but the last are in a temporary file, in runs, if there are many. One bit
-    for each line tells whether its row is a repeat.
+    The keys of all rows but the last are in a temporary file, in runs, if there are many.
     """
 
     def __init__(self, file: Path) -> None:
         """Keep rows in `file` if there are many. It must not exist."""
-        self.count = 0
-        """The number of repeats, after `settle`."""
         self._file = file
         self._runs: list[npt.NDArray[np.int64]] = []
         self._pending: list[Keys] = []
-        self._bits = np.zeros(0, np.uint8)
+        self._lines = LineSet()
 
     def add(self, keys: Keys) -> None:
         """Add the keys of the next rows."""
@@ -67,12 +66,14 @@ class Repeats:
             )
             self._firsts(np.concatenate([*(each.reshape(-1, 2) for each in stored), rest]))
 
+    @property
+    def count(self) -> int:
+        """The number of repeats, after `settle`."""
+        return len(self._lines)
+
     def among(self, lines: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Return which of the rows at these lines are repeats."""
-        found = np.zeros(len(lines), np.bool_)
-        known = np.flatnonzero(lines < 8 * len(self._bits))
-        found[known] = self._bits[lines[known] >> 3] >> (lines[known] & 7) & 1
-        return found
+        return self._lines.among(lines)
 
     def _spill(self) -> None:
         # Rows that are equal fill one slice, so the first of them replaces them.
@@ -101,17 +102,8 @@ class Repeats:
         members = keys.take(group, axis=0)
         keys[group] = members.take(np.lexsort((members[:, 1], members[:, 0])), axis=0)
         same &= keys[1:, 1] >> _LINE_BITS == keys[:-1, 1] >> _LINE_BITS
-        self._note((keys[1:, 1][same] & _LINE).astype(np.int64))
+        self._lines.add((keys[1:, 1][same] & _LINE).astype(np.int64))
         return keys.take(np.flatnonzero(np.append(True, ~same)), axis=0)
-
-    def _note(self, lines: npt.NDArray[np.int64]) -> None:
-        self.count += len(lines)
-        size = int(lines.max(initial=0)) // 8 + 1
-        if size > len(self._bits):
-            self._bits = np.append(self._bits, np.zeros(size - len(self._bits), np.uint8))
-        for bit in range(8):
-            # No byte occurs twice, so each bit is set.
-            self._bits[lines[lines & 7 == bit] >> 3] |= 1 << bit
 
 
 def keys_of(columns: Iterable[pa.Array], lines: pa.Int64Array) -> Keys:

@@ -1,18 +1,14 @@
 import datetime as dt
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import boto3
 import pyarrow as pa
 import pytest
 
 from shared import parquet
 from shared.errors import StagingIncomplete
 from tests.fixtures.aws import STAGING
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 FIRST = dt.datetime(1, 1, 1, 0, 0, 0, 1, tzinfo=dt.UTC)
 
@@ -57,20 +53,17 @@ def test_parts_are_read_as_written(prefix: str) -> None:
     assert parquet.parts(prefix) == []
 
 
-def test_upload_is_not_listed_as_part(prefix: str, tmp_path: Path) -> None:
-    file = tmp_path / "report.json"
-    file.write_bytes(b"{}")
+def test_upload_is_no_part_and_is_read_by_line(prefix: str, tmp_path: Path) -> None:
+    file = tmp_path / "rejects.jsonl"
+    file.write_bytes(b"{}\n\r[]\n")
 
-    parquet.upload(file, f"{prefix}report.json")
+    parquet.upload(file, f"{prefix}rejects.jsonl")
 
     assert parquet.parts(prefix) == []
-    if prefix.startswith("s3://"):
-        stored = boto3.client("s3").get_object(Bucket=STAGING, Key="table=t/year=2024/report.json")
-        assert stored["Body"].read() == b"{}"
-    else:
-        assert Path(f"{prefix}report.json").read_bytes() == b"{}"
+    assert [*parquet.lines(f"{prefix}rejects.jsonl")] == [b"{}\n", b"\r[]\n"]
 
 
-def test_read_reports_missing_part(s3: "S3Client") -> None:
+@pytest.mark.parametrize("read", [parquet.read, lambda uri: [*parquet.lines(uri)]])
+def test_missing_object_is_reported(prefix: str, read: Callable[[str], object]) -> None:
     with pytest.raises(StagingIncomplete, match="is missing, but an earlier state wrote it"):
-        parquet.read(f"s3://{STAGING}/table=t/part-00000.parquet")
+        read(f"{prefix}part-00000.parquet")

@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, quote_plus
 
-import awswrangler as wr
 import boto3
 import botocore.exceptions
 from botocore.awsrequest import AWSResponse
@@ -76,7 +75,7 @@ _TRANSIENT = (
     botocore.exceptions.ClientError,
     botocore.exceptions.HTTPClientError,
 )
-_TAMPERED = (SourceUnreadable, StagingIncomplete, wr.exceptions.NoFilesFound)
+_TAMPERED = (SourceUnreadable, StagingIncomplete)
 """Errors of Load about objects that were deleted."""
 
 
