@@ -306,13 +306,13 @@ def test_oversized_or_malformed_yaml_is_invalid(text: str, message: str, tmp_pat
 @pytest.mark.parametrize(
     "change",
     [
-        wider(1_500, requird=True),
-        wider(1_500, logicalType=[]),
-        wider(1_500, physicalType="text"),
-        wider(1_500, quality=[{"metric": "rowCount", "mustBe": 0}]),
-        lambda document: document.update(tags=[{}] * 30_000),
-        quality("name", arguments={"validValues": [1] * 25_000}),
-        custom(indexes=[[f"x{number}"] for number in range(25_000)]),
+        wider(300, requird=True),
+        wider(300, logicalType=[]),
+        wider(300, physicalType="text"),
+        wider(300, quality=[{"metric": "rowCount", "mustBe": 0}]),
+        lambda document: document.update(tags=[{}] * 3_000),
+        quality("name", arguments={"validValues": [1] * 2_500}),
+        custom(indexes=[[f"x{number}"] for number in range(2_500)]),
     ],
     ids=range(7),
 )
