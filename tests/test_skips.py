@@ -28,7 +28,7 @@ PLANTED = {
 }
 
 
-@pytest.mark.parametrize("options", [[], ["--numprocesses=2"]], ids=["alone", "workers"])
+@pytest.mark.parametrize("options", [[], ["--numprocesses=1"]], ids=["alone", "worker"])
 def test_skip_fails_with_its_reason(options: list[str], tmp_path: Path) -> None:
     for name, text in PLANTED.items():
         (tmp_path / f"test_{name}.py").write_text(f"import pytest\n\n{text}\n")

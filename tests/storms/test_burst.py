@@ -10,7 +10,7 @@ from tests.storms.weather import Tally
 
 
 def test_burst_starts_files_in_order(environment: Environment) -> None:
-    burst = Burst("calm", 40, 5, 0.0, environment, Tally())
+    burst = Burst("calm", 25, 5, 0.0, environment, Tally())
 
     burst.run()
 
@@ -19,7 +19,7 @@ def test_burst_starts_files_in_order(environment: Environment) -> None:
 
 
 def test_burst_recovers_from_faults(environment: Environment, storm_tally: Tally) -> None:
-    burst = Burst("a storm", 60, 5, 0.1, environment, storm_tally)
+    burst = Burst("a storm", 40, 5, 0.1, environment, storm_tally)
 
     burst.run()
 
