@@ -1,9 +1,9 @@
 """The lookup API, relative to its SQL statements alone, and with many clients.
 
 The API's handler connects to PostgreSQL as the reader. After each call, a bare pg8000 connection
-repeats its statements, so that both are measured under the same conditions. The difference is
-routing, validation and JSON. Every two seconds, the handler also queries the log for the ETag; moto
-answers in the same process, which affects only the 99th percentile.
+executes the same statements for another user, so that both are measured under the same conditions.
+The difference is routing, validation and JSON. Every two seconds, the handler also queries the log
+for the ETag; moto answers in the same process, which affects only the 99th percentile.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from benchmarks.states import States
 ROWS, QUICK_ROWS = 10_000_000, 200_000
 CALLS, QUICK_CALLS = 400, 100
 WARM_UP = 20
-USERS = 40
+ROWS_PER_USER = 1_000
 CLIENTS = 50
 
 PATH = "/tables/dailycheckins"
@@ -36,7 +36,7 @@ ROUTES: dict[str, tuple[str, dict[str, str]]] = {
     "rows, the last 100": (f"{PATH}/rows", {"key": "{user}", "order": "desc"}),
     "rows, a year": (f"{PATH}/rows", {"key": "{user}", "from": "2015-01-01", "to": "2016-01-01"}),
     "summary by month": (f"{PATH}/summary", {"key": "{user}", "by": "month"}),
-    "keys by prefix, all": (f"{PATH}/keys", {"prefix": "user-"}),
+    "100 keys by prefix": (f"{PATH}/keys", {"prefix": "user-0"}),
 }
 
 Statement = tuple[str, dict[str, Any]]
@@ -47,12 +47,16 @@ statements: list[Statement] = []
 
 def lookups(quick: bool) -> Iterator[Figure]:
     """Measure each route."""
-    calls = QUICK_CALLS if quick else CALLS
+    calls, rows = (QUICK_CALLS, QUICK_ROWS) if quick else (CALLS, ROWS)
+    users = rows // ROWS_PER_USER
     with migrated() as database, functions(database, READER):
-        _fill(database, QUICK_ROWS if quick else ROWS)
+        _fill(database, rows, users)
         with _function() as call, _bare(database) as bare:
             for name, (path, asked) in ROUTES.items():
-                pairs = [_pair(path, asked, call, bare) for _ in range(WARM_UP + calls)]
+                pairs = [
+                    _pair(path, asked, (_user(users), _user(users)), call, bare)
+                    for _ in range(WARM_UP + calls)
+                ]
                 handled, alone = ([*each] for each in zip(*pairs[WARM_UP:], strict=True))
                 halves, tails = (
                     [percentile(each, share) for each in (handled, alone)] for share in (0.5, 0.99)
@@ -66,44 +70,60 @@ def lookups(quick: bool) -> Iterator[Figure]:
                     f"p99 {tails[0] * 1e3:.2f} ms to {tails[1] * 1e3:.2f} ms",
                 )
         if not quick:
-            yield from _crowd()
+            yield from _crowd(users)
 
 
-def _pair(path: str, parameters: dict[str, str], call: Call, bare: Any) -> tuple[float, float]:
-    """Return the seconds of one call, and of its statements alone."""
-    asked = _about_somebody(parameters)
+def _pair(
+    path: str, asked: dict[str, str], users: tuple[str, str], call: Call, bare: Any
+) -> tuple[float, float]:
+    """Return the seconds of one call, and of its statements alone, each about its own user.
+
+    Statements about the same user would find what the call has just read in PostgreSQL's cache.
+    """
+    user, other = users
     statements.clear()
-    handled = seconds(lambda: call(path, asked))
+    handled = seconds(lambda: call(path, _about(user, asked)))
     assert statements
-    return handled, seconds(lambda: [bare.run(sql, **values) for sql, values in statements])
+    others = [
+        (sql, {name: other if value == user else value for name, value in values.items()})
+        for sql, values in statements
+    ]
+    return handled, seconds(lambda: [bare.run(sql, **values) for sql, values in others])
 
 
-def _about_somebody(parameters: dict[str, str]) -> dict[str, str]:
-    user = f"user-{random.randrange(USERS):02}"
+def _user(users: int) -> str:
+    return f"user-{random.randrange(users):04}"
+
+
+def _about(user: str, parameters: dict[str, str]) -> dict[str, str]:
     return {key: value.format(user=user) for key, value in parameters.items()}
 
 
-def _crowd() -> Iterator[Figure]:
+def _crowd(users: int) -> Iterator[Figure]:
     """Let many clients call all routes at once, each a process with its own connection."""
     fork = multiprocessing.get_context("fork")  # a function has all modules when it is called
     with fork.Pool(CLIENTS) as pool:
         taken = [
-            each for client in pool.map(_client, range(CLIENTS), chunksize=1) for each in client
+            each
+            for client in pool.map(partial(_client, users), range(CLIENTS), chunksize=1)
+            for each in client
         ]
     for share in (0.5, 0.99):
         name = f"Lookup with {CLIENTS} clients, p{share * 100:.0f} of all routes"
         yield Figure(name, percentile(taken, share) * 1e3, "ms")
 
 
-def _client(seed: int) -> list[float]:
+def _client(users: int, seed: int) -> list[float]:
     random.seed(seed)
     with _function() as call:
         asked = [*ROUTES.values()] * 10
         random.shuffle(asked)
-        return [seconds(partial(call, path, _about_somebody(values))) for path, values in asked]
+        return [
+            seconds(partial(call, path, _about(_user(users), values))) for path, values in asked
+        ]
 
 
-def _fill(database: Database, rows: int) -> None:
+def _fill(database: Database, rows: int, users: int) -> None:
     """Load a small file, and add rows of users who are chosen at random to the same load."""
     with tempfile.TemporaryDirectory() as name:
         states = States(samples.write(Path(name), "plain", 1_000), "plain", Path(name))
@@ -111,7 +131,7 @@ def _fill(database: Database, rows: int) -> None:
         states.test()
         states.load(database)
     values = {
-        "username": f"'user-' || to_char(floor(random() * {USERS}), 'FM00')",
+        "username": f"'user-' || to_char(floor(random() * {users}), 'FM0000')",
         "project": "'project-' || floor(random() * 144)",
         "hours": "(random() * 8)::numeric(5,2)",
         "source_line": "n",

@@ -182,6 +182,9 @@ def _own(environment: Mapping[str, str]) -> dict[str, str]:
     if not os.access(own.get("TF_CLI_CONFIG_FILE", ""), os.R_OK):
         # An unreadable file would make Terraform mix warnings into its output.
         own.pop("TF_CLI_CONFIG_FILE", None)
+    # With Go's default of 100, collecting garbage takes a third of the CPU time of a plan, because
+    # the provider's schema is large. With 400, Terraform needs 0.5 instead of 0.3 GB.
+    own.setdefault("GOGC", "400")
     return own | {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1", "TF_INPUT": "0"}
 
 

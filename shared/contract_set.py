@@ -1,6 +1,6 @@
 """Contract set of a stack: one file `<table>.odcs.yaml` per table.
 
-Parsing a contract takes about 12 ms, and a function usually needs one of many. A set is therefore
+Parsing a contract takes about 3 ms, and a function usually needs one of many. A set is therefore
 parsed lazily: a lookup of one table parses only its file, and the files that may conflict with it.
 """
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import yaml
+from yaml.composer import Composer
 
 from shared.naming import repeated
 from shared.text import is_storable, quoted
@@ -45,17 +46,21 @@ def _text(content: bytes) -> str:
         raise ValueError(f"the file is not valid UTF-8: {error}: save it as UTF-8") from error
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML loader with size limits, without tags, and with distinct text keys only."""
+class _Loader(Composer, yaml.CSafeLoader):
+    """Safe YAML loader with size limits, without tags, and with distinct text keys only.
+
+    libyaml parses five times as fast as Python, which here only composes the values.
+    """
 
     _depth = 0
 
     def __init__(self, text: str) -> None:
-        super().__init__(text)
+        yaml.CSafeLoader.__init__(self, text)
+        Composer.__init__(self)
         self._extents: dict[yaml.Node, _Extent] = {}
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        event: Any = self.peek_event()
         where = f"line {event.start_mark.line + 1}"
         if getattr(event, "tag", None) is not None:
             raise ValueError(f"{where}: the tag {quoted(event.tag)} is not allowed: remove it")

@@ -10,14 +10,18 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import babel.dates
 from pydantic import Field
 
 from shared import regex
 from shared.model import Model, Zone
 from shared.text import escape_note, quoted
+
+if TYPE_CHECKING:
+    import babel
+
+_LOCALE = "en"
 
 _TOKEN = re.compile(
     r"'(?P<literal>(?:[^']|'')*)'"
@@ -153,14 +157,15 @@ def readings(pattern: str, locale: str, described: Described) -> tuple[Reading, 
         ValueError: the pattern or the locale is not supported, or the pattern does not describe
             what it must.
     """
-    names = _locale(locale)
+    if locale != _LOCALE:
+        _locale(locale)  # even if the pattern has no names
     if pattern in _NAMED:
         found = [_reading(*each, {}, sys.maxsize) for each in _NAMED[pattern].items()]
         problems = [_problem(pattern, [*each.groups], described) for each in found]
         if all(problems):
             raise ValueError(problems[0])
         return tuple(each for each, problem in zip(found, problems, strict=True) if problem is None)
-    tokens = [_Token.of(token, pattern, names) for token in _TOKEN.finditer(pattern)]
+    tokens = [_Token.of(token, pattern, locale) for token in _TOKEN.finditer(pattern)]
     if not _is_balanced(tokens):
         raise ValueError(
             f"format {quoted(pattern)} has a [ without a ], or a ] without a [: correct it, or "
@@ -199,7 +204,7 @@ class _Token:
     fraction_digits: int = 0
 
     @classmethod
-    def of(cls, token: re.Match[str], pattern: str, locale: babel.Locale) -> "_Token":
+    def of(cls, token: re.Match[str], pattern: str, locale: str) -> "_Token":
         text, letters = token[0], token["letters"] or ""
         if token["literal"] is not None:
             return cls(text, re.escape(token["literal"].replace("''", "'") or "'"))
@@ -231,8 +236,11 @@ class _Token:
         raise _unsupported(pattern, token)
 
 
-def _names(letters: str, locale: babel.Locale) -> dict[str, int]:
-    """Return the numbers of CLDR's names for a run of pattern letters."""
+def _names(letters: str, name: str) -> dict[str, int]:
+    """Return the numbers of CLDR's names in a locale for a run of pattern letters."""
+    import babel.dates  # noqa: PLC0415 - most contracts have no names
+
+    locale = _locale(name)
     group, width, context = _NAMES[letters]
     match group:
         case "month_name":
@@ -287,7 +295,9 @@ def _reading(
     return Reading(pattern, whole, groups, names, digits if "fraction" in groups else 0)
 
 
-def _locale(name: str) -> babel.Locale:
+def _locale(name: str) -> "babel.Locale":
+    import babel  # noqa: PLC0415 - as above
+
     try:
         return babel.Locale.parse(name)
     except (ValueError, babel.UnknownLocaleError):
@@ -348,7 +358,7 @@ class Format(Model):
     """
 
     pattern: str = Field(max_length=200)
-    locale: str = Field(default="en", max_length=50)
+    locale: str = Field(default=_LOCALE, max_length=50)
     timezone: Zone | None = None
     pivot: int | None = Field(default=None, ge=1, le=9_900)
     beyond_microseconds: Literal["reject", "truncate"] | None = None

@@ -5,12 +5,12 @@ Each class has exactly the variables that Terraform sets for that function.
 """
 
 import functools
+import os
 from enum import StrEnum
 from typing import Self, TypeVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import InvalidSettings
 
@@ -24,10 +24,11 @@ class AlertOn(StrEnum):
     """Failures, and successful loads with rejected rows."""
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Base class; the field `log_table` is the environment variable `LOG_TABLE`."""
 
-    model_config = SettingsConfigDict(frozen=True)
+    # A function needs one of these classes, which pydantic builds when it is used.
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 class DatabaseSettings(Settings):
@@ -63,7 +64,7 @@ class GateSettings(ContractSettings):
     """Settings of functions that start runs: landing bucket, log, state machine, concurrency."""
 
     landing_bucket: str
-    landing_prefixes: tuple[str, ...] = ("",)
+    landing_prefixes: Json[tuple[str, ...]] = ("",)
     """Beginnings of the keys that the pipeline reads, sorted, as a JSON list."""
     log_table: str
     state_machine_arn: str
@@ -119,7 +120,7 @@ class ApiSettings(ContractSettings, DatabaseSettings):
     """`api`: reads PostgreSQL and the log."""
 
     log_table: str
-    cors_origins: frozenset[str] = frozenset()
+    cors_origins: Json[frozenset[str]] = frozenset()
     """Origins that may call the API from a browser (CORS), as a JSON list."""
     get_table: str | None = None
     """Table that `/get` returns; by default the only table with a lookup."""
@@ -183,8 +184,9 @@ S = TypeVar("S", bound=Settings)
 @functools.cache
 def read(settings: type[S]) -> S:
     """Return the settings of a function from its environment; or raise InvalidSettings."""
+    environment = {name.lower(): value for name, value in os.environ.items()}
     try:
-        return settings()
+        return settings.model_validate(environment)
     except ValidationError as error:
         problems = "; ".join(
             ": ".join([*(str(name).upper() for name in each["loc"]), each["msg"]])

@@ -19,7 +19,7 @@ locals {
       for pattern in [
         ".dockerignore",
         "functions/Dockerfile",
-        "functions/__init__.py",
+        "functions/*.py",
         "functions/${name}/*.py",
         "functions/${name}/requirements.txt",
         "functions/${local.image_locks[name]}",

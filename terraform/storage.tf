@@ -208,8 +208,10 @@ resource "aws_lambda_permission" "trigger" {
   source_arn     = var.landing_bucket == null ? local.landing.arn : one(aws_cloudwatch_event_rule.landing[*].arn)
 }
 
+# An organisation may set the rules of all its buckets, and the provider then waits for its own in vain
+# (https://github.com/hashicorp/terraform-provider-aws/issues/41199).
 resource "aws_s3_bucket_lifecycle_configuration" "this" {
-  for_each = aws_s3_bucket.this
+  for_each = { for name, bucket in aws_s3_bucket.this : name => bucket if var.manage_lifecycle_rules }
 
   bucket = each.value.bucket
 

@@ -514,6 +514,18 @@ variable "staging_retention_days" {
     condition     = var.staging_retention_days == null || try(var.staging_retention_days >= 1 && floor(var.staging_retention_days) == var.staging_retention_days, false)
     error_message = "staging_retention_days must be a whole number, at least 1, or null to keep everything."
   }
+
+  validation {
+    condition     = var.staging_retention_days == null || var.manage_lifecycle_rules
+    error_message = "staging_retention_days is set, but manage_lifecycle_rules = false creates no lifecycle rules."
+  }
+}
+
+variable "manage_lifecycle_rules" {
+  description = "Whether the module manages the lifecycle rules of its buckets. Set it to false if an automation of your organisation does: a bucket has one lifecycle configuration, so two managers overwrite each other. Its rules should then abort incomplete multipart uploads in every bucket, delete objects in `kept/` of the config bucket after 30 days, and not expire other objects there or in the landing bucket."
+  type        = bool
+  default     = true
+  nullable    = false
 }
 
 variable "force_destroy" {

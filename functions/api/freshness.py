@@ -58,7 +58,7 @@ class Freshness:
     def __init__(self, last_change: LastChange, edition: str) -> None:
         """Store the dependencies; `edition` identifies the contract and the code."""
         self._last_change = last_change
-        self._edition = edition
+        self._edition = hashlib.sha256(edition.encode()).hexdigest()
 
     def __call__(self, app: Any, next_middleware: Next) -> Response[str]:
         """Return 304 if the caller's ETag is current; otherwise call the route."""

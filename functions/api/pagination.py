@@ -40,6 +40,9 @@ class Pages:
     def __init__(self, view: View, run: RunStatement) -> None:
         self._view = view
         self._run = run
+        optional = [each for each in (view.group, view.measure) if each]
+        columns = (*view.fields, view.order, view.key, *optional)
+        self._max_rows = max_rows({each.name: each for each in columns}.values())
 
     def rows(
         self,
@@ -144,7 +147,7 @@ class Pages:
         parameters |= dict(zip(("value", "load", "line"), after or (), strict=False))
         columns = tuple(columns)
         # One row more than the limit shows whether there is a next page.
-        if limit <= max_rows(columns):
+        if limit <= self._max_rows:
             found = self._run(statement, limit=limit + 1, **parameters)
             count = len(found)
         else:

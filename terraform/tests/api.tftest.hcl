@@ -1,10 +1,13 @@
 # The lookup API with a mocked AWS provider: routes, authentication, and the effect of each variable.
 
 mock_provider "aws" {
-  source = "./tests/mocks"
+  source          = "./tests/mocks"
+  override_during = plan
 }
 
 run "defaults" {
+  command = plan
+
   # Routes
 
   assert {
@@ -131,6 +134,8 @@ run "defaults" {
 }
 
 run "by_key" {
+  command = plan
+
   variables {
     api_auth = "key"
   }
@@ -164,6 +169,8 @@ run "by_key" {
 }
 
 run "everything_set" {
+  command = plan
+
   variables {
     name               = "blue"
     api_auth           = "key"

@@ -1,10 +1,13 @@
 # The module with a mocked AWS provider. Needs no account and no network.
 
 mock_provider "aws" {
-  source = "./tests/mocks"
+  source          = "./tests/mocks"
+  override_during = plan
 }
 
 run "defaults" {
+  command = plan
+
   variables {
     deletion_protection = null
   }
@@ -239,6 +242,8 @@ run "defaults" {
 }
 
 run "bucket_of_this_account" {
+  command = plan
+
   variables {
     landing_bucket = { name = "files", prefixes = ["table=", "incoming/"] }
     force_destroy  = true
@@ -298,9 +303,18 @@ run "bucket_of_this_account" {
 }
 
 run "bucket_of_another_account" {
+  command = plan
+
   variables {
     kms_key_arn    = "arn:aws:kms:eu-central-1:123456789012:key/given"
     landing_bucket = { name = "files", account_id = "210987654321", kms_key_arn = "arn:aws:kms:eu-central-1:210987654321:key/theirs" }
+
+    manage_lifecycle_rules = false
+  }
+
+  assert {
+    condition     = length(aws_s3_bucket_lifecycle_configuration.this) == 0
+    error_message = "var.manage_lifecycle_rules does not keep the module from creating lifecycle rules."
   }
 
   assert {
@@ -380,6 +394,8 @@ run "own_contracts" {
 }
 
 run "everything_set" {
+  command = plan
+
   variables {
     name                   = "blue"
     hard_testing           = true

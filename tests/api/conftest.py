@@ -151,6 +151,7 @@ class Signed:
         pipeline = {
             "source": os.path.relpath(CHECKOUT / "terraform", self.root.folder),
             "name": "tm-signed",
+            "manage_lifecycle_rules": False,
             "api_cors_origins": [ORIGIN],
             "api_throttle": {"rate": rate, "burst": burst},
             "api_access_logs": True,

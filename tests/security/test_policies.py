@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from local import terraform
 from tests.programs import run
 from tests.terraform.policies import documents
 from tests.terraform.test_permissions import ACCOUNT, REGION, STACKS, planned
@@ -57,7 +58,9 @@ def lint(policies: Mapping[tuple[str, str], Any], folder: Path) -> set[Finding]:
 
 
 @pytest.fixture(scope="module")
-def policies(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Any]:
+def policies(
+    planner: terraform.Terraform, tmp_path_factory: pytest.TempPathFactory
+) -> dict[tuple[str, str], Any]:
     """Return every policy by address and stack."""
     key = STACKS["created"][KEY]
     stacks = {
@@ -66,7 +69,8 @@ def policies(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], 
         for chosen in (key, None)
     }
     found = {}
-    for stack, plan in planned(stacks, tmp_path_factory.mktemp("checkout")).items():
+    plans = planned(stacks, tmp_path_factory.mktemp("checkout"), planner)
+    for stack, plan in plans.items():
         for address, document in documents(plan):
             if arn := RESOURCE_ARNS.get(address.partition(".")[0]):
                 for statement in document["Statement"]:

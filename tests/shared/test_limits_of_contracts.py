@@ -281,7 +281,7 @@ _BOMB = "a: &a [x]\n" + "".join(
         ("yes: 1", "the key 'True' is not a text"),
         ("? [a]\n: 1", "the key \"['a']\" is not a text"),
         ('!!int ""', "line 1: the tag 'tag:yaml.org,2002:int' is not allowed: remove it"),
-        ('a: "\\ud800"', "line 1: a text contains NUL or an unpaired surrogate"),
+        ('a: "\\ud800"', "line 1, column 4 found invalid Unicode character escape code"),
         ('a: "\\0"', "line 1: a text contains NUL or an unpaired surrogate"),
         ("---\n---\n", "expected a single document"),
         ("a: 2020-13-45", "month must be in 1..12"),

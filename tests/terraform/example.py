@@ -70,8 +70,9 @@ class Example:
         return str(code)
 
     def apply(self, overrides: Mapping[str, Any], **inputs: Any) -> dict[str, Any]:
-        """Apply the example; return the module's outputs."""
-        self.root.override(**overrides)
+        """Apply the example without lifecycle rules; return the module's outputs."""
+        # The provider waits a minute for them. Only test_complete_example.py does.
+        self.root.override(**{"manage_lifecycle_rules": False, **overrides})
         self.root.apply(**inputs)
         return dict(self.root.outputs()["stack"])
 

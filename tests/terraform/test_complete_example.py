@@ -38,7 +38,7 @@ def test_complete(
     sandbox.make_database()
     example = Example("complete", tmp_path, sandbox)
 
-    stack = example.apply({}, alert_emails=["data-team@example.com"])
+    stack = example.apply({"manage_lifecycle_rules": True}, alert_emails=["data-team@example.com"])
 
     # The emulator requires no confirmation.
     assert stack["alert_subscriptions_pending"] == []

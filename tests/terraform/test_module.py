@@ -226,6 +226,10 @@ INVALID: list[tuple[str, dict[str, Any]]] = [
         for each in given({"published_images": PUBLISHED}, image_uris=[IMAGES], function_zip=[ZIP])
     ),
     (
+        "staging_retention_days is set, but manage_lifecycle_rules = false creates no",
+        {"staging_retention_days": 30, "manage_lifecycle_rules": False},
+    ),
+    (
         "aurora configures the database that the module creates, but database is set",
         {"database": SECRET, "aurora": {"max_capacity": 8}},
     ),
@@ -351,10 +355,9 @@ def errors(output: list[dict[str, Any]]) -> dict[str, list[str]]:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Module:
+def run(planner: terraform.Terraform, tmp_path_factory: pytest.TempPathFactory) -> Module:
     """Return a copy of the module, which runs Terraform commands."""
-    folder = tmp_path_factory.mktemp("checkout")
-    module = Module(checkout(folder) / "terraform", terraform.find(folder / "configuration"))
+    module = Module(checkout(tmp_path_factory.mktemp("checkout")) / "terraform", planner)
     module("init", "-backend=false")
     return module
 

@@ -49,10 +49,11 @@ STACKS: dict[str, dict[str, Any]] = {
 }
 
 
-def planned(stacks: Mapping[str, Mapping[str, Any]], folder: Path) -> dict[str, Any]:
-    """Return the plan of each stack with a mocked AWS provider; `folder` must be empty."""
+def planned(
+    stacks: Mapping[str, Mapping[str, Any]], folder: Path, tool: terraform.Terraform
+) -> dict[str, Any]:
+    """Return the plan of each stack with mocked AWS resources; `folder` must be empty."""
     module = checkout(folder / "checkout") / "terraform"
-    tool = terraform.find(folder / "configuration")
     tool.run("init", "-backend=false", folder=module)
     runs = {f"stack_{number}": variables for number, variables in enumerate(stacks.values())}
     output = plans_of(tool, module, runs, "./tests/mocks", "plan")
@@ -62,8 +63,10 @@ def planned(stacks: Mapping[str, Mapping[str, Any]], folder: Path) -> dict[str, 
 
 
 @pytest.fixture(scope="module")
-def plans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Statement]]:
-    found = planned(STACKS, tmp_path_factory.mktemp("checkout"))
+def plans(
+    planner: terraform.Terraform, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list[Statement]]:
+    found = planned(STACKS, tmp_path_factory.mktemp("checkout"), planner)
     return {stack: of_plan(plan) for stack, plan in found.items()}
 
 

@@ -110,9 +110,10 @@ def module(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return checkout(tmp_path_factory.mktemp("checkout")) / "terraform"
 
 
-def planned(folder: Path, mocks: str, stacks: dict[str, dict[str, Any]]) -> list[Resource]:
+def planned(
+    tool: terraform.Terraform, folder: Path, mocks: str, stacks: dict[str, dict[str, Any]]
+) -> list[Resource]:
     """Return every resource of these stacks, with the longest name and a tag."""
-    tool = terraform.find(folder / "configuration")
     assert tool.run("init", "-backend=false", folder=folder).returncode == 0
     common = {"name": NAME, "tags": {"Team": "data"}}
     runs = {stack: common | more for stack, more in stacks.items()}
@@ -123,8 +124,8 @@ def planned(folder: Path, mocks: str, stacks: dict[str, dict[str, Any]]) -> list
 
 
 @pytest.fixture(scope="module")
-def resources(module: Path) -> list[Resource]:
-    return planned(module, "./tests/mocks", STACKS)
+def resources(module: Path, planner: terraform.Terraform) -> list[Resource]:
+    return planned(planner, module, "./tests/mocks", STACKS)
 
 
 def resources_of(plan: dict[str, Any]) -> list[Resource]:
@@ -171,18 +172,22 @@ def test_every_taggable_resource_has_the_tags(resources: list[Resource]) -> None
     assert without_a_tag(bare) == [each.address for each in taggable]
 
 
-def test_every_taggable_resource_of_the_complete_example_has_the_tags(module: Path) -> None:
-    resources = planned(module / "examples" / "complete", "../../tests/mocks", {"complete": {}})
+def test_every_taggable_resource_of_the_complete_example_has_the_tags(
+    module: Path, planner: terraform.Terraform
+) -> None:
+    example = module / "examples" / "complete"
+    resources = planned(planner, example, "../../tests/mocks", {"complete": {}})
 
     assert len([each for each in resources if each.taggable]) > 50
     assert without_a_tag(resources) == []
 
 
-def test_sftp_example_has_a_server_only_if_it_is_enabled(module: Path) -> None:
+def test_sftp_example_has_a_server_only_if_it_is_enabled(
+    module: Path, planner: terraform.Terraform
+) -> None:
     enabled = {"enable_sftp": True, "suppliers": {"acme": "ssh-ed25519 AAAA"}}
-    resources = planned(
-        module / "examples" / "sftp", "../../tests/mocks", {"default": {}, "enabled": enabled}
-    )
+    stacks = {"default": {}, "enabled": enabled}
+    resources = planned(planner, module / "examples" / "sftp", "../../tests/mocks", stacks)
 
     assert [each.address for each in resources if each.type.startswith("aws_transfer")] == [
         "aws_transfer_server.sftp[0]",

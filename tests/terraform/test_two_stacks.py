@@ -48,6 +48,7 @@ def inputs(laptop: Laptop) -> Iterator[dict[str, Any]]:
     applied = json.loads((laptop.home / "terraform" / "main.tf.json").read_text())
     yield {
         "name": NAME,
+        "manage_lifecycle_rules": False,
         "function_zip": applied["module"]["pipeline"]["function_zip"],
         "database": {
             "host": server.host,

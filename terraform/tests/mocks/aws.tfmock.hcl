@@ -10,6 +10,9 @@ mock_data "aws_region" {
   # Provider 5 uses name, provider 6 uses region.
   defaults = { name = "eu-central-1", region = "eu-central-1" }
 }
+mock_resource "aws_api_gateway_api_key" {
+  defaults = { value = "a key made by AWS" }
+}
 mock_resource "aws_api_gateway_stage" {
   defaults = {
     arn           = "arn:aws:apigateway:eu-central-1::/restapis/api/stages/Prod"

@@ -262,7 +262,7 @@ def test_tables_returns_at_least_one_table(function: None, monkeypatch: pytest.M
 
 
 def test_request_reads_only_its_contract(function: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reading a contract takes 12 ms, and a stack may have hundreds."""
+    """Reading a contract takes 3 ms, and a stack may have hundreds."""
 
     class Lazy(Mapping[str, Contract]):
         def __init__(self) -> None:
