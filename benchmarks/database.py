@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -73,8 +73,8 @@ class Database:
 
 
 @contextlib.contextmanager
-def migrated(contracts: list[Contract] | None = None) -> Iterator[Database]:
-    """Run a server with the tables of the sample contracts."""
+def migrated(contracts: Collection[Contract] | None = None) -> Iterator[Database]:
+    """Run a server with the tables of contracts, by default the samples."""
     from functions.migrate.migration import migrate
     from functions.migrate.roles import Role
 
@@ -85,7 +85,7 @@ def migrated(contracts: list[Contract] | None = None) -> Iterator[Database]:
         database = Database(server)
         roles = (Role(each.username, each.password) for each in (LOADER, READER))
         with database.connector() as connected:
-            migrate(connected, server.database, contracts or list(load_all().values()), *roles)
+            migrate(connected, server.database, contracts or load_all().values(), *roles)
         yield database
 
 

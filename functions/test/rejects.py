@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +39,7 @@ FIELDS = ("sourceKey", "versionId", *SCHEMA.names)
 """The fields of a record in `rejects.jsonl`, which leaves out `rawBase64` if it is null."""
 _BATCH_BYTES = 16 * 1024**2
 _RECORD_BYTES = 500  # of a record besides its value and its row
-_CONTROL = re.compile(r"[\x00-\x1f]")
+_CONTROLS = {code: json.dumps(chr(code))[1:-1] for code in range(ord(" "))}
 _QUOTED = [*b',"\r\n']  # characters of cells that need quotes
 
 
@@ -140,12 +139,8 @@ def _as_json(texts: pa.Array) -> pa.StringArray:
         if np.any(data == ord(character)):
             texts = pc.replace_substring(texts, character, "\\" + character)
     if np.any(data < ord(" ")):
-        texts = _changed(texts, _CONTROL.pattern, _without_controls)
+        texts = _changed(texts, r"[\x00-\x1f]", lambda text: text.translate(_CONTROLS))
     return _joined('"', texts, '"')
-
-
-def _without_controls(text: str) -> str:
-    return _CONTROL.sub(lambda control: json.dumps(control[0])[1:-1], text)
 
 
 def _as_cell(texts: pa.Array) -> pa.StringArray:
