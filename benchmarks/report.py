@@ -24,7 +24,8 @@ measures smaller files. It fails if a ratio or a peak of memory exceeds the
 
 A ratio is the median of several pairs. The two parts of a pair run one after the other, and the
 last column has their median times. Staging is a folder, so times and memory do not include S3. A
-peak of memory is that of a process that runs only this state.
+peak of memory is that of a process that runs only this state. `make bench` takes the highest of
+three for a smaller file, whose few chunks rarely peak together.
 """
 _PEERS = """All three states together cast, test and account for each row. The other tools load the
 raw text of the same file into a table with the same indexes; `peers.py` says how each is run.
