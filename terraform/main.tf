@@ -57,11 +57,11 @@ locals {
   # Memory (MiB), disk (MiB; the default is 512), timeout (s) and environment of each function. Its permissions are in
   # iam.tf.
   #
-  # transform, test and load have half as much memory again as they need. They need 100 MiB for Lambda's runtime, clients
-  # and objects in transfer, besides their highest peak. With 20 million rows, it is 450, 510 and 460 MiB (`make bench`,
-  # states.memory); with hostile files, up to 780, 1,260 and 460 (`python -m benchmarks.hostile --memory`). load mostly
-  # waits for PostgreSQL. The others compute, so they have at least the 1,769 MB of a whole processor: with less, they
-  # would take longer and cost the same. https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+  # transform, test and load need 100 MiB for Lambda's runtime, clients and objects in transfer, besides their highest
+  # peak. With 20 million rows, it is 450, 510 and 460 MiB (`make bench`, states.memory); with hostile files, up to 780,
+  # 1,260 and 460 (`python -m benchmarks.hostile --memory`). They have half as much again as they need, and at least the
+  # 1,769 MB of a whole processor: with less, they would take longer and cost about the same.
+  # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
   functions = {
     trigger = {
       memory  = 256
@@ -91,7 +91,7 @@ locals {
       })
     }
     load = {
-      memory  = 1024
+      memory  = 1792
       timeout = 780
       environment = merge(local.contract_settings, local.database_address, local.database_logins.load, {
         LOG_TABLE      = aws_dynamodb_table.log.name
