@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 CHECKOUT = Path(__file__).parents[1]
 
@@ -76,7 +77,8 @@ def ratio(
 
 def alone(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
     """Call a function in a new process; return its result, and the peak of memory in MiB."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
+    as_in_lambda = mock.patch.dict(os.environ, MALLOC_ARENA_MAX="1")
+    with as_in_lambda, multiprocessing.get_context("spawn").Pool(1) as pool:
         measured: tuple[Any, float] = pool.apply(_alone, (function, arguments))
     return measured
 

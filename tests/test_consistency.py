@@ -34,7 +34,10 @@ SETTINGS: dict[str, type[settings.Settings]] = {
     "api": settings.ApiSettings,
     "migrate": settings.MigrateSettings,
 }
-COMMON = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
+COMMON = {
+    "MALLOC_ARENA_MAX",
+    *(f"POWERTOOLS_{name}" for name in ("SERVICE_NAME", "METRICS_NAMESPACE", "LOG_LEVEL")),
+}
 
 
 def lock(function: str) -> Path:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from shared.line_set import LineSet
 
-_RUN = 2**20
+_RUN = 2**19
 """Rows in memory at a time."""
 _SLICES = 256
 """Parts into which a run is divided by hash. All runs are compared slice by slice."""
