@@ -202,4 +202,6 @@ def check_settings(
         with monkeypatch.context() as patch:
             for key, value in variables[name].items():
                 patch.setenv(key, value)
-            settings_class()
+            settings.read.cache_clear()
+            settings.read(settings_class)
+    settings.read.cache_clear()
