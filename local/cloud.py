@@ -80,15 +80,17 @@ def _start(home: Path, given: Mapping[str, Any], report: Report) -> tuple[Laptop
     """Start everything; return the stack and, if only `migrate` failed, its error."""
     processes = _processes(home)
     report("Starting the AWS emulator and PostgreSQL")
-    tool = terraform.find(home / "terraform")
-    # The emulator takes longest to start, so PostgreSQL starts in parallel.
+    folder = home / "terraform"
+    tool = terraform.find(folder)
+    # The emulator takes longest to start, so the others start in parallel.
     aws = ministack.start(processes, home, report)
+    inputs: dict[str, Any] = {"source": _source(home)}
+    _initialise(tool, processes, folder, inputs)
     database = postgres.start(processes, home, database=_DATABASE)
     ministack.wait_until_ready(processes, aws)
 
     report("Uploading the functions' code")
-    inputs = {
-        "source": _source(home),
+    inputs |= {
         "name": NAME,
         # The emulator expires nothing, but the provider waits a minute until S3 has applied rules:
         # https://github.com/hashicorp/terraform-provider-aws/pull/41764
@@ -108,7 +110,7 @@ def _start(home: Path, given: Mapping[str, Any], report: Report) -> tuple[Laptop
     }
 
     report("Applying the Terraform module")
-    outputs, failure = _apply(tool, processes, home / "terraform", aws, inputs)
+    outputs, failure = _apply(tool, processes, folder, aws, inputs)
 
     stack = LaptopStack(
         aws=aws,
@@ -129,8 +131,9 @@ def _update(
     inputs = json.loads((folder / _ROOT).read_text())["module"]["pipeline"]
     inputs |= {"source": _source(home), "function_zip": _upload(stack.aws), **given}
     report("Applying the Terraform module again")
-    tool = terraform.find(folder)
-    outputs, failure = _apply(tool, _processes(home), folder, stack.aws, inputs)
+    tool, processes = terraform.find(folder), _processes(home)
+    _initialise(tool, processes, folder, inputs)
+    outputs, failure = _apply(tool, processes, folder, stack.aws, inputs)
     return replace(stack, outputs=outputs, api_url=_api_url(stack.aws, outputs)), failure
 
 
@@ -166,14 +169,17 @@ def _make_secrets(aws: Aws, database: postgres.Server) -> dict[str, str]:
     }
 
 
-def _apply(
-    tool: terraform.Terraform, processes: Processes, folder: Path, aws: Aws, inputs: dict[str, Any]
-) -> tuple[dict[str, Any], str | None]:
-    """Apply the module as the child of a root module in `folder`.
-
-    Return its outputs and, if only `migrate` failed, its error.
-    """
+def _initialise(
+    tool: terraform.Terraform, processes: Processes, folder: Path, inputs: dict[str, Any]
+) -> None:
+    """Make `folder` a root module with the module, and `inputs`, as its child."""
     folder.mkdir(parents=True, exist_ok=True)
+    _write_root(folder, inputs)
+    terraform.pin(folder)
+    _run(tool, processes, folder, ["init"])
+
+
+def _write_root(folder: Path, inputs: dict[str, Any]) -> None:
     # Listed one by one, because `module.pipeline` has no value after an apply that failed.
     names = re.findall(r'^output "(\w+)"', (_MODULE / "outputs.tf").read_text(), re.MULTILINE)
     outputs = {name: f"${{module.pipeline.{name}}}" for name in names}
@@ -184,19 +190,35 @@ def _apply(
     configuration = folder / _ROOT
     configuration.touch(mode=0o600)
     configuration.write_text(json.dumps(root, indent=2))
-    environment = {**tool.environment, **aws.environment()}
-    terraform.pin(folder)
-    failure = None
-    for command in (["init"], ["apply", "-auto-approve"]):
-        arguments = [tool.command, f"-chdir={folder}", *command, "-no-color", "-input=false"]
-        status = processes.run("terraform", arguments, env=environment)
-        if status != 0:
-            log = processes.log("terraform")
-            failure = terraform.explain(log.read_text())
-            if not terraform.is_function_error(log.read_text()):
-                raise LocalError(f"`terraform {command[0]}` failed: {failure} Full output: {log}")
+
+
+def _apply(
+    tool: terraform.Terraform, processes: Processes, folder: Path, aws: Aws, inputs: dict[str, Any]
+) -> tuple[dict[str, Any], str | None]:
+    """Apply the module; return its outputs and, if only `migrate` failed, its error."""
+    _write_root(folder, inputs)
+    failure = _run(tool, processes, folder, ["apply", "-auto-approve"], aws.environment())
     state = json.loads((folder / "terraform.tfstate").read_text())
     return state["outputs"]["stack"]["value"], failure
+
+
+def _run(
+    tool: terraform.Terraform,
+    processes: Processes,
+    folder: Path,
+    command: list[str],
+    environment: Mapping[str, str] | None = None,
+) -> str | None:
+    """Run a Terraform command; if only `migrate` failed, return its error."""
+    arguments = [tool.command, f"-chdir={folder}", *command, "-no-color", "-input=false"]
+    every = {**tool.environment, **(environment or {})}
+    if processes.run("terraform", arguments, env=every) == 0:
+        return None
+    log = processes.log("terraform")
+    failure = terraform.explain(log.read_text())
+    if not terraform.is_function_error(log.read_text()):
+        raise LocalError(f"`terraform {command[0]}` failed: {failure} Full output: {log}")
+    return failure
 
 
 def _is_up(home: Path) -> bool:

@@ -71,7 +71,7 @@ SPLIT_FILES = {"tests/terraform/test_examples.py", "tests/terraform/test_images.
 class OneLaptopCloud(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
     """Send whole files to workers, and all files that use the laptop cloud to the same worker.
 
-    Starting the cloud takes a minute, and every worker would start its own.
+    Starting the cloud takes twenty seconds, and every worker would start its own.
     """
 
     def _split_scope(self, nodeid: str) -> str:

@@ -7,6 +7,7 @@ import socketserver
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 
@@ -98,6 +99,7 @@ def test_load_recovers_from_cut_connection_in_same_invocation(
 ) -> None:
     meanwhile: list[list[str]] = []
     monkeypatch.setattr("shared.database._log_retry", lambda _: meanwhile.append(machine.rows()))
+    monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=lambda _: None))
     for number, (name, cut) in enumerate(CUTS.items(), 3):
         before = machine.rows()
         users = [f"row {row}" for row in range(9)]

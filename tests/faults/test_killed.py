@@ -201,12 +201,13 @@ def scene(laptop: Laptop) -> Iterator[Scene]:
 
 @pytest.fixture(scope="module")
 def points(scene: Scene, pytestconfig: pytest.Config) -> list[Point]:
-    """Return the points to kill Load: all from the switch on, and some before it."""
+    """Return the points to kill Load: from the switch on all, or every third, and some before."""
     scene.reset()
     made = scene.load(scene.new.event)
     before = next(i for i, (_, sent) in enumerate(made.operations) if SWITCH in sent)
-    some = 30 if pytestconfig.getoption("--hypothesis-profile") == "deep" else 3
-    from_switch_on = range(len(made.operations) - before)
+    is_deep = pytestconfig.getoption("--hypothesis-profile") == "deep"
+    some, step = (30, 1) if is_deep else (3, 3)
+    from_switch_on = range(0, len(made.operations) - before, step)
     return [
         *(Point(number) for number in range(0, before, max(before // some, 1))),
         *(Point(number, SWITCH) for number in from_switch_on),
