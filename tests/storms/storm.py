@@ -197,16 +197,18 @@ class Storm:
 
     def _aftermath(self) -> Aftermath:
         run = self._environment.session.run
+        # Interrupted loads of several parts leave rows and empty entries until the next such load.
+        may_remain = any(len(each.version.parts) > 1 for each in self._landed)
         rows = run(
             "SELECT s.source_key, d.source_line, d.username, d.timestamp, d.hours, d.project "
             "FROM daily_checkins_rows d LEFT JOIN source s ON s.load_id = d.load_id "
-            # The rows of interrupted loads stay for an hour, if they have several parts.
             "WHERE s.id IS NOT NULL OR NOT :may_remain",
-            may_remain=any(len(each.version.parts) > 1 for each in self._landed),
+            may_remain=may_remain,
         )
         ledger = run(
             "SELECT source_key, version_id, ingested_id, rows_read, rows_loaded, rows_rejected "
-            "FROM source"
+            "FROM source WHERE version_id <> '' OR NOT :may_remain",
+            may_remain=may_remain,
         )
         items = {
             item["ingestedID"]: item for status in Status for item in self._log.with_status(status)
@@ -237,6 +239,9 @@ class Storm:
         """Land the versions of a key, with S3 events that may be lost or duplicated."""
         for version in batch:
             self._scheduler.pause("a version to land")
+            if self._requires_manifests and version is not batch[0]:
+                # The older version and its manifest may be loaded before.
+                self._idle(self._manifests.choice((0, 400)))
             version_id = self._put(version.key, version.body)
             # Without its time, a pause would follow here, in which trigger may start this version.
             now = dt.datetime.now(dt.UTC)
@@ -256,8 +261,7 @@ class Storm:
         """Land manifests of some versions of a key, at last that of the newest one."""
         *older, newest = batch
         for version in [*(each for each in older if self._manifests.random() < 0.6), newest]:
-            for _ in range(self._manifests.randint(0, 40)):
-                self._scheduler.pause("idle")
+            self._idle(self._manifests.choice((0, 40, 400)))
             # A manifest that vouches for any version may vouch for the one before it.
             while not self._are_exact and all(each.version is not version for each in self._landed):
                 self._scheduler.pause("its file to land")
@@ -267,6 +271,10 @@ class Storm:
             self._tally["manifests"] += 1
             source = Source(LANDING, f"{version.key}.ctl", manifest, len(body))
             self._send_s3_event(source, f"manifest of {version.name}")
+
+    def _idle(self, turns: int) -> None:
+        for _ in range(turns):
+            self._scheduler.pause("idle")
 
     def _land_stray(self) -> None:
         source = Source(LANDING, STRAY, self._put(STRAY, b"stray"), 5)
@@ -317,8 +325,7 @@ class Storm:
         """Replay or redrive a random file."""
         for _ in range(self._chance.choice((0, 1, 2, 2))):
             self._scheduler.pause("after the others", last=True)
-        for _ in range(self._chance.randint(0, 20)):
-            self._scheduler.pause("idle")
+        self._idle(self._chance.randint(0, 20))
         if not self._landed:
             return
         each = self._chance.choice(self._landed)
@@ -363,8 +370,7 @@ class Storm:
         """Remove a random key, whether or not it is being loaded."""
         if self._removal.random() < 0.5:
             self._scheduler.pause("after the others", last=True)
-        for _ in range(self._removal.randint(0, 60)):
-            self._scheduler.pause("idle")
+        self._idle(self._removal.randint(0, 60))
         if self._landed:
             self._remove(self._removal.choice(self._landed).version.key)
 

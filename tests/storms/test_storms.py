@@ -13,7 +13,7 @@ from tests.storms.scheduler import Discrepancy
 from tests.storms.storm import Storm
 from tests.storms.weather import Tally
 
-_MOST = 60
+_MOST = 240
 """Maximum storms to detect a defect."""
 _BROKEN: list[tuple[sabotage.Sabotage, str, int]] = [
     (sabotage.no_ledger_check, "holds", 7),
@@ -29,7 +29,7 @@ _BROKEN: list[tuple[sabotage.Sabotage, str, int]] = [
     (sabotage.no_queued_files, "does not recover|still wait", 7),
     (sabotage.no_claim, "has [2-9] alerts", 7),
     (sabotage.marked_before_sent, "has 0 alerts", 8),
-    (sabotage.no_manifest_claim, "vouch for several versions", 1029),
+    (sabotage.no_manifest_claim, "vouch for several versions", 183),
     (sabotage.no_search_for_manifests, "does not recover|waiting", 33),
 ]
 """Defect, expected message, and a seed that detects it early."""
