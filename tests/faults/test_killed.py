@@ -201,16 +201,16 @@ def scene(laptop: Laptop) -> Iterator[Scene]:
 
 @pytest.fixture(scope="module")
 def points(scene: Scene, pytestconfig: pytest.Config) -> list[Point]:
-    """Return the points to kill Load: from the switch on all, or every third, and some before."""
+    """Return the points to kill Load: some before the switch; then all, or a third and the last."""
     scene.reset()
     made = scene.load(scene.new.event)
     before = next(i for i, (_, sent) in enumerate(made.operations) if SWITCH in sent)
     is_deep = pytestconfig.getoption("--hypothesis-profile") == "deep"
     some, step = (30, 1) if is_deep else (3, 3)
-    from_switch_on = range(0, len(made.operations) - before, step)
+    last = len(made.operations) - before - 1
     return [
         *(Point(number) for number in range(0, before, max(before // some, 1))),
-        *(Point(number, SWITCH) for number in from_switch_on),
+        *(Point(number, SWITCH) for number in {*range(0, last, step), last}),
     ]
 
 
