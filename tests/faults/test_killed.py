@@ -201,16 +201,16 @@ def scene(laptop: Laptop) -> Iterator[Scene]:
 
 @pytest.fixture(scope="module")
 def points(scene: Scene, pytestconfig: pytest.Config) -> list[Point]:
-    """Return the points to kill Load: some before the switch; then all, or a third and the last."""
+    """Return the points to kill Load: from the switch on all, or every third; and some before."""
     scene.reset()
     made = scene.load(scene.new.event)
     before = next(i for i, (_, sent) in enumerate(made.operations) if SWITCH in sent)
     is_deep = pytestconfig.getoption("--hypothesis-profile") == "deep"
     some, step = (30, 1) if is_deep else (3, 3)
-    last = len(made.operations) - before - 1
     return [
         *(Point(number) for number in range(0, before, max(before // some, 1))),
-        *(Point(number, SWITCH) for number in {*range(0, last, step), last}),
+        *(Point(number, SWITCH) for number in range(0, len(made.operations) - before, step)),
+        Point(0, LOGGED),  # the points before may all precede the COMMIT
     ]
 
 
