@@ -514,7 +514,7 @@ CASES: dict[str, Case] = {
         b"size=9\nmd5=" + b"0" * 32 + b"\nsha256=" + b"0" * 64,
     ),
     "another hash than that of the manifest": (
-        gzip.compress(DELIVERY),
+        ZIPPED,
         Refused("^the manifest 'control.txt' says the SHA256 0+, but the file has [0-9a-f]{64}"),
         SIZED,
         b"size=%d\nMD5=%b\nsha256=%b"
@@ -1126,7 +1126,7 @@ def test_line_of_one_gigabyte_is_refused_early(tmp_path: Path) -> None:
     class Gigabyte:
         size = 2**30
 
-        def chunks(self, begin: int = 0) -> Iterator[bytes]:
+        def chunks(self, begin: int = 0, end: int | None = None) -> Iterator[bytes]:
             nonlocal read
             yield HEADER.encode() + GOOD.encode()
             while read < self.size:
