@@ -8,6 +8,7 @@ import secrets
 import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -82,15 +83,35 @@ def _start(home: Path, given: Mapping[str, Any], report: Report) -> tuple[Laptop
     report("Starting the AWS emulator and PostgreSQL")
     folder = home / "terraform"
     tool = terraform.find(folder)
-    # The emulator takes longest to start, so the others start in parallel.
     aws = ministack.start(processes, home, report)
-    inputs: dict[str, Any] = {"source": _source(home)}
-    _initialise(tool, processes, folder, inputs)
-    database = postgres.start(processes, home, database=_DATABASE)
-    ministack.wait_until_ready(processes, aws)
+    database = postgres.new_server(_DATABASE)
+    with ThreadPoolExecutor(1) as pool:
+        # PostgreSQL takes longest to start, and Terraform needs it only for `migrate`, which waits.
+        starting = pool.submit(postgres.start, processes, home, database)
+        inputs: dict[str, Any] = {"source": _source(home)}
+        _initialise(tool, processes, folder, inputs)
+        ministack.wait_until_ready(processes, aws)
+        inputs |= {**_inputs(aws, database, report), **given}
+        report("Applying the Terraform module")
+        try:
+            outputs, failure = _apply(tool, processes, folder, aws, inputs)
+        finally:
+            starting.result()  # raises its error instead of that of `migrate`
 
+    stack = LaptopStack(
+        aws=aws,
+        outputs=outputs,
+        api_url=_api_url(aws, outputs),
+        database=database,
+        tap_url=tap.make(aws, outputs["topic_arn"]),
+    )
+    return stack, failure
+
+
+def _inputs(aws: Aws, database: postgres.Server, report: Report) -> dict[str, Any]:
+    """Upload the code and the secrets; return the module's variables."""
     report("Uploading the functions' code")
-    inputs |= {
+    return {
         "name": NAME,
         # The emulator expires nothing, but the provider waits a minute until S3 has applied rules:
         # https://github.com/hashicorp/terraform-provider-aws/pull/41764
@@ -106,20 +127,7 @@ def _start(home: Path, given: Mapping[str, Any], report: Report) -> tuple[Laptop
             "auth": "secret",
             "secret_arns": _make_secrets(aws, database),
         },
-        **given,
     }
-
-    report("Applying the Terraform module")
-    outputs, failure = _apply(tool, processes, folder, aws, inputs)
-
-    stack = LaptopStack(
-        aws=aws,
-        outputs=outputs,
-        api_url=_api_url(aws, outputs),
-        database=database,
-        tap_url=tap.make(aws, outputs["topic_arn"]),
-    )
-    return stack, failure
 
 
 def _update(

@@ -37,7 +37,12 @@ class Server:
     database: str
 
 
-def start(processes: "Processes", folder: Path, *, database: str = "postgres") -> Server:
+def new_server(database: str = "postgres") -> Server:
+    """Return the address and the credentials of a server that `start` may start."""
+    return Server(LOOPBACK, free_port(), "postgres", secrets.token_urlsafe(24), database)
+
+
+def start(processes: "Processes", folder: Path, server: Server) -> None:
     """Create and start a new server with its data under `folder`; return when it answers.
 
     Raises:
@@ -45,7 +50,6 @@ def start(processes: "Processes", folder: Path, *, database: str = "postgres") -
     """
     folder.mkdir(parents=True, exist_ok=True)
     home, user = account.place(folder, _NAME)
-    server = Server(LOOPBACK, free_port(), "postgres", secrets.token_urlsafe(24), database)
     binaries = _binaries(home, user)
     _initialise(binaries, home, user, server)
     processes.start(
@@ -56,10 +60,6 @@ def start(processes: "Processes", folder: Path, *, database: str = "postgres") -
         stop_signal=signal.SIGINT,  # fast shutdown; SIGTERM would wait for the clients
     )
     processes.wait_until(lambda: _answers(server), _NAME, "PostgreSQL", _READY_WITHIN)
-    if database != "postgres":
-        with connected(server, database="postgres") as connection:
-            connection.run(f'CREATE DATABASE "{database}"')
-    return server
 
 
 def stop(processes: "Processes", folder: Path) -> None:
@@ -73,9 +73,10 @@ def running(folder: Path) -> Iterator[Server]:
     """Run a server during the block."""
     from local.processes import Processes  # noqa: PLC0415 - psutil is not needed to connect
 
-    processes = Processes(folder / "processes")
+    processes, server = Processes(folder / "processes"), new_server()
     try:
-        yield start(processes, folder)
+        start(processes, folder, server)
+        yield server
     finally:
         stop(processes, folder)
 
@@ -123,30 +124,33 @@ def _initialise(binaries: Path, home: Path, user: str | None, server: Server) ->
     password.write_text(server.password)
     if user is not None:
         shutil.chown(password, user)
-    initdb = subprocess.run(  # noqa: S603
-        [
-            binaries / "initdb",
-            f"--pgdata={home / 'data'}",
-            f"--username={server.user}",
-            f"--pwfile={password}",
-            "--auth=scram-sha-256",
-            "--encoding=UTF8",
-            "--locale=C",
-            "--no-sync",
-        ],
+    data = f"--pgdata={home / 'data'}"
+    names = [f"--username={server.user}", f"--pwfile={password}", "--auth=scram-sha-256"]
+    texts = ["--encoding=UTF8", "--locale=C"]
+    _run([str(binaries / "initdb"), data, *names, *texts, "--no-sync"], user, home)
+    password.unlink()
+    if server.database != "postgres":
+        # Before the server starts: whoever reaches the server also finds the database.
+        single = [str(binaries / "postgres"), "--single", "-F", "-D", str(home / "data")]
+        _run([*single, "postgres"], user, home, f'CREATE DATABASE "{server.database}"\n')
+
+
+def _run(command: list[str], user: str | None, home: Path, statement: str = "") -> None:
+    done = subprocess.run(  # noqa: S603
+        command,
         env=_environment(),
         cwd="/",
         user=user,
         extra_groups=[] if user else None,
-        stdin=subprocess.DEVNULL,
+        input=statement,
         capture_output=True,
         text=True,
         check=False,
     )
-    password.unlink()
-    if initdb.returncode != 0:
-        reason = (initdb.stderr.strip() or "no message").splitlines()[-1]
-        raise LocalError(f"PostgreSQL's initdb failed in {home}: {reason}")
+    if done.returncode != 0 or "ERROR:" in done.stderr:
+        reason = (done.stderr.strip() or "no message").splitlines()[-1]
+        name = Path(command[0]).name
+        raise LocalError(f"PostgreSQL's {name} failed in {home}: {reason}")
 
 
 def _settings(server: Server) -> list[str]:

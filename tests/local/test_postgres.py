@@ -9,7 +9,7 @@ import pytest
 
 from local import postgres as local_postgres
 from local.errors import LocalError
-from local.postgres import Server, connected, running
+from local.postgres import Server, connected, new_server, running
 from local.processes import Processes
 
 pytestmark = pytest.mark.programs
@@ -53,13 +53,13 @@ def test_start_as_root_requires_accessible_folder(
     monkeypatch.setattr(shutil, "chown", lambda *_: None)
     monkeypatch.setattr(tempfile, "tempdir", str(closed))
     with pytest.raises(LocalError, match=r"cannot enter .*: set TMPDIR"):
-        local_postgres.start(Processes(tmp_path / "processes"), tmp_path)
+        local_postgres.start(Processes(tmp_path / "processes"), tmp_path, new_server())
 
 
 def test_start_names_log_when_server_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local_postgres, "_settings", lambda _: ["-c", "no_such_setting=1"])
     processes = Processes(tmp_path / "processes")
     with pytest.raises(LocalError, match=r"ended during its start: see .*postgres\.log"):
-        local_postgres.start(processes, tmp_path)
+        local_postgres.start(processes, tmp_path, new_server())
     assert "no_such_setting" in processes.log("postgres").read_text()
     local_postgres.stop(processes, tmp_path)
