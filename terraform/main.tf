@@ -58,7 +58,7 @@ locals {
   # iam.tf.
   #
   # transform, test and load need 100 MiB for Lambda's runtime, clients and objects in transfer, besides their highest
-  # peak. With 20 million rows, it is 450, 510 and 460 MiB (`make bench`, states.memory); with hostile files, up to 780,
+  # peak. With millions of rows, it is 652, 630 and 451 MiB (`make bench`, states.memory); with hostile files, up to 780,
   # 1,260 and 460 (`python -m benchmarks.hostile --memory`). They have half as much again as they need, and at least the
   # 1,769 MB of a whole processor: with less, they would take longer and cost about the same.
   # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
