@@ -17,8 +17,8 @@ class Content(Protocol):
     def size(self) -> int:
         """The number of bytes."""
 
-    def chunks(self, begin: int = 0) -> Iterator[bytes]:
-        """Yield the bytes from the offset `begin` to the end; no chunk is empty."""
+    def chunks(self, begin: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """Yield the bytes from the offset `begin` to `end`, or to the last; no chunk is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,13 @@ class LocalFile:
         """The number of bytes."""
         return self.path.stat().st_size
 
-    def chunks(self, begin: int = 0) -> Iterator[bytes]:
-        """Yield the bytes from the offset `begin` in chunks of `CHUNK_BYTES`."""
+    def chunks(self, begin: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """Yield the bytes from the offset `begin` to `end` in chunks of `CHUNK_BYTES`."""
+        left = (self.size if end is None else end) - begin
         with self.path.open("rb") as file:
             file.seek(begin)
-            while chunk := file.read(CHUNK_BYTES):
+            while left > 0 and (chunk := file.read(min(left, CHUNK_BYTES))):
+                left -= len(chunk)
                 yield chunk
 
 

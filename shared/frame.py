@@ -14,17 +14,18 @@ _END_OF_FILE = b"\x1a"
 _SEP = re.compile(r"""("?)sep=("?)([\t !#-&(-/:-@\[-`{-~])\2\1\3*""", re.IGNORECASE)
 """The line that tells Excel the delimiter. Saved again, it ends with further delimiters."""
 _LONGEST_SEP = 10_000
-_MAX_HELD = MAX_LINE_BYTES + len(b"\n")
+MAX_TAIL = MAX_LINE_BYTES + len(b"\n")
+"""Maximum bytes at the end of a file among which the footer begins, to limit the memory."""
 
 
 def without_frame(chunks: Iterable[Lines | Refusal], dialect: Dialect) -> Iterator[Lines | Refusal]:
     """Yield the lines of a file from its header on, without end-of-file characters at its end."""
     left, is_first = dialect.skip_lines, True
-    for each in chunks:
+    for each in without_end_of_file(chunks):
         if isinstance(each, Refusal):
             yield each
             return
-        lines, left = _without_first(without_end_of_file(each), left)
+        lines, left = _without_first(each, left)
         if not lines.text:
             continue
         delimiter = sep(lines.text) if is_first else None
@@ -64,7 +65,7 @@ class Tail(Lines):
 def with_tail(chunks: Iterable[Lines | Refusal], footer: Footer) -> Iterator[Lines | Refusal]:
     """Yield the lines after the header, the last ones as a `Tail`.
 
-    To limit the memory, the tail is at most 16 MiB.
+    The tail is at most `MAX_TAIL` bytes.
     """
     held = Lines(1, b"", 0)
     for each in chunks:
@@ -90,11 +91,14 @@ def _without_first(lines: Lines, count: int) -> tuple[Lines, int]:
     return divided(lines, end)[1], count
 
 
-def without_end_of_file(lines: Lines) -> Lines:
-    """Return lines without end-of-file characters, if they are the last ones of a file."""
-    # Only the last line of a file has no line end.
-    text = lines.text.rstrip(_END_OF_FILE)
-    return lines if len(text) == len(lines.text) else Lines(lines.first, text, lines.ends)
+def without_end_of_file(chunks: Iterable[Lines | Refusal]) -> Iterator[Lines | Refusal]:
+    """Yield lines without end-of-file characters at the end of the file."""
+    for each in chunks:
+        # Only the last line of a file has no line end.
+        if isinstance(each, Refusal) or not each.text.endswith(_END_OF_FILE):
+            yield each
+        elif text := each.text.rstrip(_END_OF_FILE):
+            yield Lines(each.first, text, each.ends)
 
 
 def sep(text: bytes) -> str | None:
@@ -129,5 +133,5 @@ def _begin_of_last(text: bytes, count: int) -> int:
     while count and begin:
         begin = text.rfind(b"\n", 0, begin - 1) + 1
         count -= 1
-    least = len(text) - _MAX_HELD
+    least = len(text) - MAX_TAIL
     return begin if begin >= least else (text.find(b"\n", least - 1) + 1) or len(text)

@@ -1,6 +1,7 @@
 """Reader of the landing bucket: the newest version of a key, and any version as content."""
 
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -42,8 +43,8 @@ class LandedFile:
         """The number of bytes."""
         return self.source.size
 
-    def chunks(self, begin: int = 0) -> Iterator[bytes]:
-        """Yield the bytes from the offset `begin` in chunks of `CHUNK_BYTES`.
+    def chunks(self, begin: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """Yield the bytes from the offset `begin` to `end` in chunks of `CHUNK_BYTES`.
 
         This is one request, which s3:GetObjectVersion allows with and without a range:
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
@@ -52,7 +53,7 @@ class LandedFile:
             SourceUnreadable: the version was deleted or archived, or the function may not read it.
             StagingUnavailable: S3 did not return it completely.
         """
-        if begin and begin >= self.size:
+        if begin >= (self.size if end is None else end) and (begin, end) != (0, None):
             return  # S3 refuses a range without bytes
         uri, version_id = f"s3://{self.source.bucket}/{self.source.key}", self.source.version_id
         request: GetObjectRequestTypeDef = {
@@ -60,8 +61,8 @@ class LandedFile:
             "Key": self.source.key,
             "VersionId": version_id,
         }
-        if begin:
-            request["Range"] = f"bytes={begin}-"
+        if (begin, end) != (0, None):
+            request["Range"] = f"bytes={begin}-{'' if end is None else end - 1}"
         try:
             with unavailable(uri):
                 answer = self.s3.get_object(**request)
@@ -70,7 +71,10 @@ class LandedFile:
                         # A server may ignore a range, as the emulator does for a version.
                         # https://www.rfc-editor.org/rfc/rfc9110#name-range
                         _skip(body, begin)
-                    yield from body.iter_chunks(content.CHUNK_BYTES)
+                    left = math.inf if end is None else end - begin
+                    while chunk := body.read(int(min(left, content.CHUNK_BYTES))):
+                        left -= len(chunk)
+                        yield chunk
         except botocore.exceptions.ClientError as error:
             # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
             is_archived = error.response["Error"]["Code"] == "InvalidObjectState"

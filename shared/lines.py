@@ -44,6 +44,7 @@ def read_lines(
     encoding: str,
     dialect: Dialect,
     errors: EncodingErrors = "refuse",
+    first: int = 1,
 ) -> Iterator[Lines | Refusal]:
     """Yield a stream as chunks of whole lines; stop after a refusal.
 
@@ -53,8 +54,9 @@ def read_lines(
         dialect: the contract's.
         errors: `refuse` a file with a byte that cannot be decoded; or `reject` its rows, which then
             contain surrogates (`shared.undecodable`). The encoding must allow it.
+        first: the number of the line with which the bytes begin.
     """
-    number = 1
+    number = first
     rest = b""
     for chunk, final in _with_end(_as_utf8(chunks, encoding) if errors == "refuse" else chunks):
         if isinstance(chunk, Refusal):

@@ -11,10 +11,10 @@ import contextlib
 import functools
 import io
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 import awswrangler as wr
 import boto3
@@ -24,6 +24,9 @@ import pyarrow.parquet
 
 from shared.errors import StagingIncomplete
 from shared.s3 import unavailable
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 # mimalloc, Arrow's default, keeps more of what each thread has freed: up to 150 MiB.
 if "jemalloc" in pa.supported_memory_backends():
@@ -82,15 +85,71 @@ def read(uri: str) -> pa.Table:
 
 def lines(uri: str) -> Iterator[bytes]:
     """Yield the lines of a file in any other format; raise StagingIncomplete if it is missing."""
+    with _present(uri), _opened(uri) as file:
+        yield from file
+
+
+def extract(uri: str, begin: int, end: int) -> bytes:
+    """Read some bytes of a file in any other format; raise StagingIncomplete if it is missing."""
     with _present(uri):
         if path := _local(uri):
-            file = path.open("rb")
-        else:
-            bucket, _, key = uri.removeprefix("s3://").partition("/")
-            body = _session().client(service_name="s3").get_object(Bucket=bucket, Key=key)["Body"]
-            file = io.BufferedReader(body, _BUFFER)
-        with file:
-            yield from file
+            with path.open("rb") as file:
+                file.seek(begin)
+                return file.read(end - begin)
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        bytes_ = f"bytes={begin}-{end - 1}"
+        client = _session().client(service_name="s3")
+        data: bytes = client.get_object(Bucket=bucket, Key=key, Range=bytes_)["Body"].read()
+        return data
+
+
+def concatenate(uris: Iterable[str], into: str, *, header: int = 0) -> None:
+    """Write files one after another into one, with the header of the first one only.
+
+    `header` is the size of a header in bytes.
+    """
+    chunks = _contents(uris, header)
+    if path := _local(into):
+        with path.open("wb") as file:
+            file.writelines(chunks)
+        return
+    with unavailable(into):
+        wr.s3.upload(io.BufferedReader(_Stream(chunks), _BUFFER), into, boto3_session=_session())
+
+
+def _contents(uris: Iterable[str], header: int) -> Iterator[bytes]:
+    for number, uri in enumerate(uris):
+        begin = header if number else 0
+        with _present(uri), _opened(uri) as file:
+            while begin:
+                begin -= len(file.read(begin))
+            while chunk := file.read(_BUFFER):
+                yield chunk
+
+
+class _Stream(io.RawIOBase):
+    """Chunks as a file."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks, self._rest = chunks, memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        into = memoryview(buffer).cast("B")
+        self._rest = self._rest or memoryview(next(self._chunks, b""))
+        part, self._rest = self._rest[: len(into)], self._rest[len(into) :]
+        into[: len(part)] = part
+        return len(part)
+
+
+def _opened(uri: str) -> IO[bytes]:
+    if path := _local(uri):
+        return path.open("rb")
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    body = _session().client(service_name="s3").get_object(Bucket=bucket, Key=key)["Body"]
+    return io.BufferedReader(body, _BUFFER)
 
 
 def parts(prefix: str) -> list[str]:
@@ -109,6 +168,16 @@ def delete(prefix: str) -> None:
         return
     with unavailable(prefix):
         wr.s3.delete_objects(prefix, boto3_session=_session())
+
+
+def put(data: bytes, uri: str) -> None:
+    """Write a small file in any other format."""
+    if path := _local(uri):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        return
+    with unavailable(uri):
+        wr.s3.upload(io.BytesIO(data), uri, boto3_session=_session())
 
 
 def upload(file: Path, uri: str) -> None:

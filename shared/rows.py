@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from shared import json_lines, undecodable
+from shared.content import Content
 from shared.contract import Contract
 from shared.dialect import Dialect
 from shared.frame import (
@@ -35,6 +36,7 @@ from shared.frame import (
 from shared.grammar import MAX_RECORD, Fault, Grammar, grammar
 from shared.json_lines import Objects
 from shared.lines import Lines, newlines, read_lines
+from shared.ranges import ByteRange
 from shared.records import (
     Damage,
     Positions,
@@ -102,6 +104,11 @@ class Empty(Refusal):
     """Refusal of a file that has neither a header nor rows."""
 
 
+@dataclass(frozen=True, slots=True)
+class Foreign(Refusal):
+    """Refusal of JSON lines of which none has a column of the contract."""
+
+
 LazyRows = Callable[[], Rows]
 """Function that reads the rows, so that a caller can read several chunks at the same time."""
 
@@ -115,6 +122,7 @@ class Table:
             have all columns of the contract, in its order.
         line: the physical line on which the header begins, or the row that tells the width.
         width: the number of columns.
+        begin: the physical line after the header.
         chunks: the rows. A refusal is the last chunk.
         footer: its `lines` are the number of lines of the footer when the chunks are consumed.
     """
@@ -122,62 +130,60 @@ class Table:
     header: list[str] | None
     line: int
     width: int
+    begin: int
     chunks: Iterator[LazyRows | Refusal]
-    footer: FooterCount
+    footer: FooterCount = field(default_factory=FooterCount)
 
 
-def read_table(chunks: Iterable[bytes | Refusal], contract: Contract) -> Table | Refusal:
+def read_table(
+    chunks: Iterable[bytes | Refusal], contract: Contract, *, is_end: bool = True
+) -> Table | Refusal:
     """Read the header of a file; its rows are read when the chunks are consumed.
 
-    Each of `chunks` yields at most one `Rows`.
+    Each of `chunks` yields at most one `Rows`. `is_end` says whether the file ends with them.
     """
-    lines = read_lines(chunks, contract.encoding, contract.dialect, contract.encoding_errors)
+    lines = lines_of(chunks, contract)
     first = next(lines, None)
     if first is None:
         return Empty("the file is empty")
-    table = _read(itertools.chain([first], lines), contract)
-    if isinstance(table, Refusal) or contract.encoding_errors == "refuse":
-        return table
-    return replace(table, chunks=(_quarantined(each, contract.encoding) for each in table.chunks))
-
-
-def _read(lines: Iterator[Lines | Refusal], contract: Contract) -> Table | Refusal:
-    match contract.file_format:
-        case "csv":
-            return _read_csv(lines, contract)
-        case "jsonLines":
-            rows = _read_objects(lines, contract)
-            return Table(None, 1, len(contract.columns), rows, FooterCount())
-
-
-def _read_csv(lines: Iterator[Lines | Refusal], contract: Contract) -> Table | Refusal:
-    encoding, dialect = contract.encoding, contract.dialect
-    head = _read_head(without_frame(lines, dialect), contract)
+    head = _read_head(itertools.chain([first], lines), contract)
     if isinstance(head, Refusal):
         return head
-    if head.width > MAX_COLUMNS:
-        return Refusal(
-            f"line {head.line} has {head.width:,} columns, but the maximum is {MAX_COLUMNS:,}: "
-            "remove some"
-        )
-    for number, name in enumerate(head.names or (), start=1):
-        if fault := undecodable.fault(name, encoding):
-            return Refusal(f"the name of column {number}: {fault}; send the file as {encoding}")
     footer = FooterCount()
-    body = with_tail(head.rest, dialect.footer) if dialect.footer else head.rest
-    layout = _Layout(head.width, contract.distinguishes_quoted_empty)
-    return Table(
-        head.names, head.line, head.width, _read_rows(body, layout, dialect, footer), footer
+    rows = _read_chunks(head.rest, head.width, contract, footer, is_start=True, is_end=is_end)
+    return Table(head.names, head.line, head.width, head.begin, rows, footer)
+
+
+def read_range(content: Content, contract: Contract, within: ByteRange) -> Table | Refusal:
+    """Read the header of a file, and the rows of one of its ranges."""
+    chunks = content.chunks(within.begin, within.end)
+    if within.number == 0:
+        return read_table(chunks, contract, is_end=within.is_last)
+    table = read_table(content.chunks(), contract)
+    if isinstance(table, Refusal):
+        return table
+    lines = without_end_of_file(lines_of(chunks, contract, within.line))
+    rows = _read_chunks(
+        lines, table.width, contract, table.footer, is_start=False, is_end=within.is_last
     )
+    return replace(table, chunks=rows)
+
+
+def lines_of(
+    chunks: Iterable[bytes | Refusal], contract: Contract, first: int = 1
+) -> Iterator[Lines | Refusal]:
+    """Yield the lines of a file from the line with the number `first` on."""
+    return read_lines(chunks, contract.encoding, contract.dialect, contract.encoding_errors, first)
 
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """The header of a file, and the lines after it."""
+    """The header of a file, and the lines after it, of which `begin` is the first one's number."""
 
     names: list[str] | None
     line: int
     width: int
+    begin: int
     rest: Iterator[Lines | Refusal]
 
 
@@ -200,9 +206,29 @@ class _Record:
 
 
 def _read_head(lines: Iterator[Lines | Refusal], contract: Contract) -> _Head | Refusal:
+    if contract.file_format == "jsonLines":
+        return _Head(None, 1, len(contract.columns), 1, without_end_of_file(lines))
+    head = _read_csv_head(without_frame(lines, contract.dialect), contract)
+    if isinstance(head, Refusal):
+        return head
+    if head.width > MAX_COLUMNS:
+        return Refusal(
+            f"line {head.line} has {head.width:,} columns, but the maximum is {MAX_COLUMNS:,}: "
+            "remove some"
+        )
+    encoding = contract.encoding
+    for number, name in enumerate(head.names or (), start=1):
+        if fault := undecodable.fault(name, encoding):
+            return Refusal(f"the name of column {number}: {fault}; send the file as {encoding}")
+    return head
+
+
+def _read_csv_head(lines: Iterator[Lines | Refusal], contract: Contract) -> _Head | Refusal:
     dialect = contract.dialect
     rows: list[list[str]] = []
-    line = 0
+    peeked = [*itertools.islice(lines, 1)]
+    begin = peeked[0].first if peeked and isinstance(peeked[0], Lines) else 1
+    lines, line = itertools.chain(peeked, lines), 0
     for number in range(1, dialect.header_rows[-1] + 1 if dialect.header else 1):
         record = _first_record(lines, dialect)
         if record is None:
@@ -217,22 +243,25 @@ def _read_head(lines: Iterator[Lines | Refusal], contract: Contract) -> _Head | 
                 return Refusal(reason)
             rows.append(record.values)
         _, rest = divided(record.read, record.size)
+        begin = rest.first
         lines = itertools.chain([rest] if rest.text else [], lines)
     if contract.by_position:
-        return _without_names(lines, contract)
+        return _without_names(lines, contract, begin)
     columns = itertools.zip_longest(*rows, fillvalue="")
     # The names of a contract have this form too (`odcs`): an é may be one character or two.
     names = [
         unicodedata.normalize("NFC", dialect.header_join.join(filter(None, parts)))
         for parts in columns
     ]
-    return _Head(names, line, len(names), lines)
+    return _Head(names, line, len(names), begin, lines)
 
 
-def _without_names(lines: Iterator[Lines | Refusal], contract: Contract) -> _Head | Refusal:
+def _without_names(
+    lines: Iterator[Lines | Refusal], contract: Contract, begin: int
+) -> _Head | Refusal:
     """Return the head of a file whose header, if it has one, says nothing about the columns."""
     if contract.fixed_width is not None:
-        return _Head(None, 1, contract.fixed_width, lines)
+        return _Head(None, 1, contract.fixed_width, begin, lines)
     record = _first_record(lines, contract.dialect)
     if record is None:
         return Empty("the file has no rows")
@@ -241,7 +270,7 @@ def _without_names(lines: Iterator[Lines | Refusal], contract: Contract) -> _Hea
     if isinstance(record.values, Fault):
         return Refusal(f"line {record.line} cannot be read as the first row: {record.values}")
     rest = itertools.chain([record.read], lines)
-    return _Head(None, record.line, len(record.values), rest)
+    return _Head(None, record.line, len(record.values), record.read.first, rest)
 
 
 def _first_record(lines: Iterator[Lines | Refusal], dialect: Dialect) -> _Record | Refusal | None:
@@ -293,31 +322,68 @@ class _Layout(NamedTuple):
     has_nulls: bool
 
 
-def _read_rows(
-    chunks: Iterator[Lines | Refusal], layout: _Layout, dialect: Dialect, footer: FooterCount
+def _read_chunks(
+    lines: Iterator[Lines | Refusal],
+    width: int,
+    contract: Contract,
+    footer: FooterCount,
+    *,
+    is_start: bool,
+    is_end: bool,
 ) -> Iterator[LazyRows | Refusal]:
-    """Read the lines after the header as rows; a refusal is the last item.
+    """Read lines after the header as rows; a refusal is the last item.
 
-    The lines of the footer are left out and counted.
+    `is_start` and `is_end` say whether they are the file's first and last ones.
     """
+    match contract.file_format:
+        case "csv":
+            rows = _read_rows(lines, width, contract, footer, is_end=is_end)
+            return _quarantined(rows, contract)
+        case "jsonLines":
+            return _quarantined(_read_objects(lines, contract, is_start=is_start), contract)
+
+
+def _quarantined(
+    chunks: Iterator[LazyRows | Refusal], contract: Contract
+) -> Iterator[LazyRows | Refusal]:
+    """Move rows with undecodable bytes to the malformed ones, if the contract rejects such rows."""
+    for read in chunks:
+        if isinstance(read, Refusal) or contract.encoding_errors == "refuse":
+            yield read
+        else:
+            yield functools.partial(_decodable, read, contract.encoding)
+
+
+def _read_rows(
+    lines: Iterator[Lines | Refusal],
+    width: int,
+    contract: Contract,
+    footer: FooterCount,
+    *,
+    is_end: bool,
+) -> Iterator[LazyRows | Refusal]:
+    """Read lines of CSV as `_read_chunks` does; leave out and count those of the footer."""
+    dialect = contract.dialect
+    layout = _Layout(width, contract.distinguishes_quoted_empty)
+    chunks = with_tail(lines, dialect.footer) if dialect.footer and is_end else lines
     first, text = 1, b""
     refusal = None
-    for lines in chunks:
-        if isinstance(lines, Refusal):
-            refusal = lines
+    for each in chunks:
+        if isinstance(each, Refusal):
+            refusal = each
             break
-        first, text = (first, text + lines.text) if text else (lines.first, lines.text)
+        first, text = (first, text + each.text) if text else (each.first, each.text)
         rules = grammar(dialect, text)
         if rules is None:
             refusal = _NO_SUBSTITUTE
             break
-        if isinstance(lines, Tail):
-            begin = _begin_of_footer(rules, text, len(text) - len(lines.text))
+        if isinstance(each, Tail):
+            begin = _begin_of_footer(rules, text, len(text) - len(each.text))
             footer.add(text[begin:])
             text = text[:begin]
             break
-        if len(text) == len(lines.text) and _is_plain(text, dialect):
-            yield functools.partial(_read_lines, lines, layout, rules)
+        if len(text) == len(each.text) and is_plain(text, dialect):
+            yield functools.partial(_read_lines, each, layout, rules)
             text = b""
             continue
         records = find_records(rules, rules.encoded(_ended(text)), final=not text.endswith(b"\n"))
@@ -332,17 +398,16 @@ def _read_rows(
 
 
 def _read_objects(
-    chunks: Iterator[Lines | Refusal], contract: Contract
+    chunks: Iterator[Lines | Refusal], contract: Contract, *, is_start: bool
 ) -> Iterator[LazyRows | Refusal]:
     """Read JSON lines as rows with the columns of the contract; a refusal is the last item."""
     objects = Objects(contract)
     first: tuple[int, bytes] | None = None
     is_ours = False
-    for each in chunks:
-        if isinstance(each, Refusal):
-            yield each
+    for lines in chunks:
+        if isinstance(lines, Refusal):
+            yield lines
             return
-        lines = without_end_of_file(each)
         read = functools.partial(_rows_of_objects, lines, objects)
         if is_ours:
             yield read
@@ -351,7 +416,7 @@ def _read_objects(
         if first is None and text:
             line = text.partition(b"\n")[0]
             first = lines.first + lines.text.count(b"\n", 0, -len(text)), line
-            if reason := objects.refusal(line.decode(errors="replace")):
+            if is_start and (reason := objects.refusal(line.decode(errors="replace"))):
                 yield Refusal(f"line {first[0]} {reason}")
                 return
         # Until a line has a column of the contract, the file may be another one.
@@ -360,7 +425,7 @@ def _read_objects(
         is_ours = len(rows.lines) > 0 or not rules <= {json_lines.RULE}
         yield functools.partial(_unchanged, rows)
     if first and not is_ours:
-        yield Refusal(objects.mismatch(*first))
+        yield Foreign(objects.mismatch(*first))
 
 
 def _rows_of_objects(lines: Lines, objects: Objects) -> Rows:
@@ -423,7 +488,7 @@ def _begin_of_footer(rules: Grammar, text: bytes, tail: int) -> int:
     return len(text)
 
 
-def _is_plain(text: bytes, dialect: Dialect) -> bool:
+def is_plain(text: bytes, dialect: Dialect) -> bool:
     """Return whether each line of a text is a row or damaged."""
     marks = (dialect.quote_char, dialect.escape_char, dialect.comment_char)
     return (
@@ -686,12 +751,9 @@ def _decoded(texts: pa.StringArray, rules: Grammar) -> pa.StringArray:
     return texts
 
 
-def _quarantined(read: LazyRows | Refusal, encoding: str) -> LazyRows | Refusal:
-    return read if isinstance(read, Refusal) else lambda: _decodable(read(), encoding)
-
-
-def _decodable(rows: Rows, encoding: str) -> Rows:
+def _decodable(read: LazyRows, encoding: str) -> Rows:
     """Return the rows with those that have undecodable bytes among the malformed ones."""
+    rows = read()
     masked = (_contains(column, undecodable.MASKED_MARK) for column in rows.columns)
     bad = np.flatnonzero(functools.reduce(np.logical_or, masked))
     raws = rows.raw_texts(bad)

@@ -1,6 +1,6 @@
 """Locations of staged objects, in the staging bucket or in a local folder."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shared.ingestion import Ingestion
@@ -8,10 +8,14 @@ from shared.ingestion import Ingestion
 
 @dataclass(frozen=True, slots=True)
 class Staging:
-    """Locations of one ingestion: S3 URIs if `place` is a bucket, paths if it is a folder."""
+    """Locations of one ingestion: S3 URIs if `place` is a bucket, paths if it is a folder.
+
+    `within` is the number of a range of the file; None for the whole file.
+    """
 
     place: str | Path
     ingestion: Ingestion
+    within: int | None = None
 
     @property
     def root(self) -> str:
@@ -19,24 +23,35 @@ class Staging:
         return str(self.place) if isinstance(self.place, Path) else f"s3://{self.place}"
 
     @property
+    def partition(self) -> str:
+        """The folder of the ingestion under each prefix, or that of the range in it."""
+        folder = self.ingestion.partition
+        return folder if self.within is None else f"{folder}/range={self.within:03}"
+
+    @property
     def clean_prefix(self) -> str:
         """Clean rows, cast to the contract's types: `part-NNNNN.parquet`, in file order."""
-        return f"{self.root}/{self.ingestion.partition}/"
+        return f"{self.root}/{self.partition}/"
 
     @property
     def suspect_prefix(self) -> str:
         """Suspect rows, which could not be cast: `part-NNNNN.parquet` of reject records."""
-        return f"{self.root}/state=suspect/{self.ingestion.partition}/"
+        return f"{self.root}/state=suspect/{self.partition}/"
 
     @property
     def refused_prefix(self) -> str:
         """Rows that PostgreSQL refused: `part-NNNNN.parquet` with `line` and `reason`."""
-        return f"{self.root}/state=refused/{self.ingestion.partition}/"
+        return f"{self.root}/state=refused/{self.partition}/"
 
     @property
     def failed_tests_prefix(self) -> str:
         """Results of Test: rejected rows and the report."""
-        return f"{self.root}/state=failed_tests/{self.ingestion.partition}/"
+        return f"{self.root}/state=failed_tests/{self.partition}/"
+
+    @property
+    def ranges_prefix(self) -> str:
+        """What the states note of the ranges of a large file."""
+        return f"{self.root}/state=ranges/{self.partition}/"
 
     @property
     def prefixes(self) -> tuple[str, ...]:
@@ -46,7 +61,12 @@ class Staging:
             self.suspect_prefix,
             self.refused_prefix,
             self.failed_tests_prefix,
+            self.ranges_prefix,
         )
+
+    def of_range(self, number: int) -> "Staging":
+        """Return the locations of a range of the file."""
+        return replace(self, within=number)
 
     @property
     def rejects(self) -> str:

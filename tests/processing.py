@@ -1,6 +1,7 @@
 """Run Transform and Test on a file, with a folder as staging bucket."""
 
 import datetime as dt
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,12 +10,15 @@ from typing import Any
 from unittest import mock
 
 from functions.test.examination import examine
+from functions.test.ranges import RangedTest
+from functions.transform.ranged import RangedTransform
 from functions.transform.transformation import transform
 from shared import parquet
 from shared.contract import Contract
 from shared.endings import Outcome
 from shared.ingestion import Source
 from shared.manifest import FoundManifest
+from shared.range_notes import RangeNotes
 from shared.staging import Staging
 from shared.verdict import Verdict
 from tests.fixtures.aws import KEY, LANDING, ingestion_of
@@ -33,8 +37,9 @@ class Pieces:
     def size(self) -> int:
         return len(self.body)
 
-    def chunks(self, begin: int = 0) -> Iterator[bytes]:
-        yield from (self.body[i : i + self.piece] for i in range(begin, self.size, self.piece))
+    def chunks(self, begin: int = 0, end: int | None = None) -> Iterator[bytes]:
+        body = self.body[:end]
+        yield from (body[i : i + self.piece] for i in range(begin, len(body), self.piece))
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,38 @@ class Processed:
     def loaded(self) -> dict[int, dict[str, Any]]:
         """Loaded rows with their values, by line."""
         return {line: row for line, row in self.clean.items() if line not in self.rejected}
+
+
+def process_in_ranges(
+    folder: Path,
+    body: bytes,
+    contract: Contract,
+    stretch: int,
+    *,
+    size: int = 2**24,
+    hard: bool = False,
+) -> tuple[Processed, int]:
+    """Do the same as `process` in ranges of about `stretch` bytes; return also their number."""
+    staging = Staging(folder, ingestion_of(Source(LANDING, KEY, "version", len(body))))
+    ranged = RangedTransform(Pieces(body, size), contract, staging)
+    planned = ranged.plan(stretch)
+    if planned.outcome == Outcome.REFUSED or planned.counts["stretches"] == 0:
+        return process(folder, body, contract, size=size, hard=hard), 0
+    for number in range(planned.counts["stretches"]):
+        ranged.scan(number)
+    numbers = range(ranged.divide().counts["ranges"])
+    counts = [ranged.transform(number) for number in numbers]
+    transformed = ranged.combine()
+    if transformed.outcome == Outcome.REFUSED:
+        return Processed(transformed, refused=transformed.reason), len(numbers)
+    test = RangedTest(staging, contract, RangeNotes(staging).ranges)
+    repeats = sum(test.write_keys(number, counts[number]) for number in numbers)
+    repeats += sum(map(test.compare, range(test.groups)))
+    for number in numbers:
+        test.examine(number, counts[number], Pieces(body, size + 3), NOW)
+    tested = test.combine(transformed.as_result(), repeats, hard=hard)
+    stagings = [staging.of_range(number) for number in numbers]
+    return _processed(staging, tested, contract, stagings), len(numbers)
 
 
 def process(
@@ -86,8 +123,15 @@ def process(
         hard=hard,
         now=NOW,
     )
+    return _processed(staging, tested, contract, [staging])
+
+
+def _processed(
+    staging: Staging, tested: Verdict, contract: Contract, stagings: list[Staging]
+) -> Processed:
+    """Return the result of a file with clean rows in `stagings`."""
     clean: dict[int, dict[str, Any]] = {}
-    for uri in parquet.parts(staging.clean_prefix):
+    for uri in itertools.chain.from_iterable(parquet.parts(each.clean_prefix) for each in stagings):
         for *values, line in zip(*parquet.read(uri).to_pydict().values(), strict=True):
             clean[line] = dict(zip(contract.header, values, strict=True))
     rejects = []

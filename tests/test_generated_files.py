@@ -7,6 +7,7 @@ import codecs
 import datetime as dt
 import json
 import re
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from decimal import Decimal, localcontext
@@ -14,11 +15,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
 from cli.drafting.draft import draft
 from cli.errors import CommandError
+from functions.transform.division import can_divide
 from shared.column import Column
 from shared.contract import Contract, HeaderPolicy
 from shared.dialect import Dialect, Footer
@@ -40,7 +42,7 @@ from shared.quality import (
 from tests import slow_reader
 from tests.fixtures.compression import PACKINGS, packed
 from tests.fixtures.contracts import column
-from tests.processing import NOW, process
+from tests.processing import NOW, process, process_in_ranges
 
 UNIQUE, REQUIRED = Unique(name="unique"), Required(name="required")
 
@@ -736,7 +738,9 @@ def matched(draw: st.DrawFn, contract: Contract) -> Contract:
 
 
 @st.composite
-def examples(draw: st.DrawFn, form: FileForm) -> tuple[Contract, bytes, int, bool]:
+def examples(
+    draw: st.DrawFn, form: FileForm, *, compresses: bool = True
+) -> tuple[Contract, bytes, int, bool]:
     """Draw a contract, a file, the size of its chunks, and whether to use hard testing."""
     contract = draw(st.sampled_from(CONTRACTS))
     match form:
@@ -753,7 +757,9 @@ def examples(draw: st.DrawFn, form: FileForm) -> tuple[Contract, bytes, int, boo
             contract = draw(in_json(contract))
     if contract.encoding != "utf-16" and draw(st.booleans()):
         contract = contract.model_copy(update={"encoding_errors": "reject"})
-    body = draw(compressed(draw(with_totals(draw(files(contract)), contract))))
+    body = draw(with_totals(draw(files(contract)), contract))
+    if compresses:
+        body = draw(compressed(body))
     size = draw(st.integers(1, 64) | st.integers(64, 1000))
     return contract, body, size, draw(st.booleans())
 
@@ -853,6 +859,53 @@ def test_pipeline_agrees_with_slow_reader(
 
     if settings().max_examples >= 1_000:
         assert {outcome for outcome in occurring if not seen[outcome]} == set(), seen
+
+
+@pytest.mark.scaled
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("form", ["csv", "with trailer", "jsonLines"])
+def test_ranges_give_the_same_files_as_the_whole(
+    form: FileForm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.frame.MAX_TAIL", 64)
+    seen: Counter[str] = Counter()
+
+    @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+    @given(examples(form, compresses=False), st.integers(10, 200))
+    def check(example: tuple[Contract, bytes, int, bool], stretch: int) -> None:
+        contract, body, size, hard = example
+        assume(can_divide(contract))
+        for folder in ("whole", "ranges"):
+            shutil.rmtree(tmp_path / folder, ignore_errors=True)
+
+        found, ranges = process_in_ranges(
+            tmp_path / "ranges", body, contract, stretch, size=size, hard=hard
+        )
+
+        expected = process(tmp_path / "whole", body, contract, size=size, hard=hard)
+        assert found.refused == expected.refused
+        assert found.verdict.outcome == expected.verdict.outcome
+        assert found.verdict.reason == expected.verdict.reason
+        assert found.verdict.counts == expected.verdict.counts
+        assert [*typed(found.clean).items()] == [*typed(expected.clean).items()]
+        assert results(tmp_path / "ranges") == results(tmp_path / "whole")
+        if ranges > 1:
+            seen["several ranges"] += 1
+            seen["loaded"] += len(found.loaded) > 1
+            seen["rejected"] += len(found.rejected) > 1
+            seen["refused"] += found.refused is not None
+        event(f"{min(ranges, 5)} ranges")
+
+    check()
+
+    if settings().max_examples >= 1_000:
+        assert min(seen.values()) > 0, seen
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    """Return the files with rejects and the report of a whole file."""
+    files = folder.glob("state=failed_tests/table=*/year=*/month=*/day=*/ingestedID=*/*.*")
+    return {file.name: file.read_bytes() for file in files}
 
 
 @pytest.mark.scaled

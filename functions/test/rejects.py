@@ -37,6 +37,7 @@ with warnings only is.
 """
 FIELDS = ("sourceKey", "versionId", *SCHEMA.names)
 """The fields of a record in `rejects.jsonl`, which leaves out `rawBase64` if it is null."""
+CSV_HEADER = ",".join(FIELDS[:-1]).encode() + b"\r\n"
 _BATCH_BYTES = 16 * 1024**2
 _RECORD_BYTES = 500  # of a record besides its value and its row
 _CONTROLS = {code: json.dumps(chr(code))[1:-1] for code in range(ord(" "))}
@@ -65,7 +66,7 @@ class RejectFiles:
     def __enter__(self) -> Self:
         self._jsonl = self.jsonl.open("wb")
         self._csv = self.csv.open("wb")
-        self._csv.write(",".join(FIELDS[:-1]).encode() + b"\r\n")
+        self._csv.write(CSV_HEADER)
         return self
 
     def __exit__(

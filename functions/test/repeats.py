@@ -12,9 +12,9 @@ from shared.line_set import LineSet
 
 _RUN = 2**19
 """Rows in memory at a time."""
-_SLICES = 256
+SLICES = 256
 """Parts into which a run is divided by hash. All runs are compared slice by slice."""
-_LARGE = 4 * _RUN // _SLICES
+_LARGE = 4 * _RUN // SLICES
 """Rows of a slice that cannot all differ, because hashes are spread evenly."""
 _LINE_BITS = np.uint64(40)
 _LINE = np.uint64(2**40 - 1)
@@ -35,7 +35,8 @@ NO_KEYS: Keys = np.empty((0, 2), np.uint64)
 class Repeats:
     """The rows whose values equal those of an earlier row.
 
-    The keys of all rows but the last are in a temporary file, in runs, if there are many.
+    The keys of all rows but the last are in a temporary file, in runs, if there are many. `lines`
+    are the lines of the rows that repeat others, after `settle`.
     """
 
     def __init__(self, file: Path) -> None:
@@ -43,7 +44,7 @@ class Repeats:
         self._file = file
         self._runs: list[npt.NDArray[np.int64]] = []
         self._pending: list[Keys] = []
-        self._lines = LineSet()
+        self.lines = LineSet()
 
     def add(self, keys: Keys) -> None:
         """Add the keys of the next rows."""
@@ -53,6 +54,11 @@ class Repeats:
 
     def settle(self) -> None:
         """Compare the rows of all runs; the last call before those of `among`."""
+        for _ in self.firsts():
+            pass
+
+    def firsts(self) -> Iterator[Keys]:
+        """Do what `settle` does, and yield the keys of the other rows, slice by slice."""
         pending = self._slices()
         for number, rest in enumerate(pending):
             stored = (
@@ -64,20 +70,11 @@ class Repeats:
                 )
                 for bounds in self._runs
             )
-            self._firsts(np.concatenate([*(each.reshape(-1, 2) for each in stored), rest]))
-
-    @property
-    def count(self) -> int:
-        """The number of repeats, after `settle`."""
-        return len(self._lines)
-
-    def among(self, lines: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Return which of the rows at these lines are repeats."""
-        return self._lines.among(lines)
+            yield self._noted(np.concatenate([*(each.reshape(-1, 2) for each in stored), rest]))
 
     def _spill(self) -> None:
         # Rows that are equal fill one slice, so the first of them replaces them.
-        kept = [each if len(each) <= _LARGE else self._firsts(each) for each in self._slices()]
+        kept = [each if len(each) <= _LARGE else self._noted(each) for each in self._slices()]
         with self._file.open("ab") as file:
             self._runs.append(file.tell() + 16 * np.cumsum([0, *map(len, kept)]))
             file.writelines(each.data for each in kept)
@@ -89,21 +86,28 @@ class Repeats:
         first = (keys[:, 0] >> np.uint64(56)).astype(np.uint8)
         # A stable sort of bytes takes linear time.
         keys = keys.take(np.argsort(first, kind="stable"), axis=0)
-        return np.split(keys, np.cumsum(np.bincount(first, minlength=_SLICES))[:-1])
+        return np.split(keys, np.cumsum(np.bincount(first, minlength=SLICES))[:-1])
 
-    def _firsts(self, keys: Keys) -> Keys:
+    def _noted(self, keys: Keys) -> Keys:
         """Note the repeats among some rows; return the keys of the others."""
-        keys = keys.take(np.argsort(keys[:, 0]), axis=0)
-        same = keys[1:, 0] == keys[:-1, 0]
-        if not same.any():
-            return keys
-        # Few rows have to be sorted by the rest of the hash and the line.
-        group = np.flatnonzero(np.append(False, same) | np.append(same, False))
-        members = keys.take(group, axis=0)
-        keys[group] = members.take(np.lexsort((members[:, 1], members[:, 0])), axis=0)
-        same &= keys[1:, 1] >> _LINE_BITS == keys[:-1, 1] >> _LINE_BITS
-        self._lines.add((keys[1:, 1][same] & _LINE).astype(np.int64))
-        return keys.take(np.flatnonzero(np.append(True, ~same)), axis=0)
+        firsts, lines = compared(keys)
+        self.lines.add(lines)
+        return firsts
+
+
+def compared(keys: Keys) -> tuple[Keys, npt.NDArray[np.int64]]:
+    """Return the keys of rows that do not repeat an earlier one, and the lines of those that do."""
+    keys = keys.take(np.argsort(keys[:, 0]), axis=0)
+    same = keys[1:, 0] == keys[:-1, 0]
+    if not same.any():
+        return keys, np.empty(0, np.int64)
+    # Few rows have to be sorted by the rest of the hash and the line.
+    group = np.flatnonzero(np.append(False, same) | np.append(same, False))
+    members = keys.take(group, axis=0)
+    keys[group] = members.take(np.lexsort((members[:, 1], members[:, 0])), axis=0)
+    same &= keys[1:, 1] >> _LINE_BITS == keys[:-1, 1] >> _LINE_BITS
+    lines = (keys[1:, 1][same] & _LINE).astype(np.int64)
+    return keys.take(np.flatnonzero(np.append(True, ~same)), axis=0), lines
 
 
 def keys_of(columns: Iterable[pa.Array], lines: pa.Int64Array) -> Keys:

@@ -1,17 +1,20 @@
 """Report of a test run: the number of failed rows per rule, with examples."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from functions.test.profile import Profile
+from functions.test.profile import ColumnProfile, Profile
 from shared.contract import Contract
+from shared.endings import Outcome
 from shared.quality import Severity
 from shared.text import bounded
+from shared.verdict import Verdict
 
 EXAMPLES = 5
 """Example rows per rule."""
@@ -52,6 +55,17 @@ class Report:
     _last_rejected: int = 0
     _rules: dict[tuple[str | None, str], _RuleCount] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, contract: Contract, transformed: Mapping[str, int]) -> Self:
+        """Return the report on a file with these counts of Transform's verdict."""
+        return cls(
+            contract,
+            transformed["rowsRead"],
+            empty_rows=transformed.get("emptyRows", 0),
+            footer_lines=transformed.get("footerLines", 0),
+            totals_verified=transformed.get("totalsVerified", 0),
+        )
+
     def add(self, rejects: pa.Table) -> None:
         """Count rejects. All must be sorted by line."""
         lines = rejects["line"].to_numpy()
@@ -84,6 +98,24 @@ class Report:
                     }
                     for each in examples.to_pylist()
                 ]
+
+    def add_range(self, counts: Mapping[str, Any], columns: dict[str, ColumnProfile]) -> None:
+        """Add the `counts` and the profile of a range. Ranges must be added in order."""
+        self.rejected += counts["rejected"]
+        self.warnings += counts["warnings"]
+        for each in counts["rules"]:
+            rule = _RuleCount(**each)
+            known = self._rules.setdefault((rule.column, rule.rule), rule)
+            if known is not rule:
+                known.count += rule.count
+                known.examples += rule.examples[: EXAMPLES - len(known.examples)]
+        self.profile.add(columns)
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """The counts of rejects, as JSON that `add_range` takes."""
+        rules = [asdict(rule) for rule in self._rules.values()]
+        return {"rejected": self.rejected, "warnings": self.warnings, "rules": rules}
 
     @property
     def halts(self) -> list[str]:
@@ -137,6 +169,17 @@ class Report:
         if self.rejected:
             parts[0] = f"{self.rejected} of {self.rows_read} rows failed: {parts[0]}"
         return "; ".join(self.halts + parts) or None
+
+    def verdict(self, *, hard: bool) -> Verdict:
+        """Return the verdict of Test; if `hard`, a rejected row fails the run."""
+        counts = {
+            "rowsRead": self.rows_read,
+            "rowsRejected": self.rejected,
+            "warnings": self.warnings,
+        }
+        if self.halts or (hard and self.rejected):
+            return Verdict(Outcome.FAILED_TESTS, self.summary, counts)
+        return Verdict(Outcome.OK, counts=counts)
 
     def as_json(self) -> dict[str, Any]:
         """Return the content of `report.json`."""

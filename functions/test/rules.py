@@ -2,7 +2,7 @@
 
 import datetime as dt
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,6 +16,7 @@ from functions.test.repeats import Keys, Repeats, keys_of
 from shared import regex
 from shared.column_types import comparable
 from shared.contract import Contract
+from shared.line_set import LineSet
 from shared.quality import (
     Allowed,
     Length,
@@ -33,40 +34,16 @@ VIOLATIONS = pa.schema([SCHEMA.field(i) for i in range(SCHEMA.get_field_index("r
 
 
 class Judge:
-    """Checks the parts of one file. If it `compares`, it must get the keys of all parts before."""
+    """Checks the parts of a file, or of a range of it."""
 
-    def __init__(self, contract: Contract, now: dt.datetime, folder: Path) -> None:
-        """Check at the time `now`, which has a time zone. `folder` is for temporary files."""
+    def __init__(self, contract: Contract, now: dt.datetime, repeated: Mapping[int, LineSet]):
+        """Check at the time `now`, which has a time zone.
+
+        `repeated` has the lines of the rows that repeat earlier ones, for each of `comparing`.
+        """
         self._contract = contract
         self._now = now
-        self._repeats = {
-            number: Repeats(folder / f"rule-{number}")
-            for number, (_, check) in enumerate(contract.checks)
-            if isinstance(check, Unique | UniqueRows)
-        }
-
-    @property
-    def compares(self) -> bool:
-        """Whether a rule compares each row with all earlier ones."""
-        return bool(self._repeats)
-
-    def keys(self, rows: pa.Table) -> list[Keys]:
-        """Return what `compare` needs to know of a part."""
-        found = []
-        for number in self._repeats:
-            # As in SQL, a missing value equals no other.
-            complete = rows.select([*self._names(number), "line"]).drop_null()
-            *columns, lines = (column.combine_chunks() for column in complete.columns)
-            found.append(keys_of(columns, lines))
-        return found
-
-    def compare(self, parts: Iterable[list[Keys]]) -> None:
-        """Find the rows that repeat earlier ones; `parts` has the keys of all parts in order."""
-        for keys in parts:
-            for repeats, each in zip(self._repeats.values(), keys, strict=True):
-                repeats.add(each)
-        for repeats in self._repeats.values():
-            repeats.settle()
+        self._repeated_lines = repeated
 
     def violations(self, rows: pa.Table) -> pa.Table:
         """Return the violations in a part by line, with the schema `VIOLATIONS`.
@@ -77,7 +54,7 @@ class Judge:
         lines = rows["line"].combine_chunks()
         found = [VIOLATIONS.empty_table()]
         for number, (of, check) in enumerate(self._contract.checks):
-            columns = [rows[name].combine_chunks() for name in self._names(number)]
+            columns = [rows[name].combine_chunks() for name in _names(self._contract, number)]
             violated, problem = self._violated(number, columns, lines)
             indices = pc.indices_nonzero(pc.fill_null(violated, fill_value=False))
             if len(indices):
@@ -90,12 +67,6 @@ class Judge:
                     fields[name] = repeated(text, len(indices))
                 found.append(pa.table(fields, schema=VIOLATIONS))
         return by_line(found)
-
-    def _names(self, number: int) -> list[str]:
-        """Return the physical names of the columns that a check is about."""
-        of, check = self._contract.checks[number]
-        names = check.columns if isinstance(check, UniqueRows) else (of,)
-        return [self._contract.column(name).physical_name for name in names]
 
     def _violated(
         self, number: int, columns: list[pa.Array], lines: pa.Int64Array
@@ -131,12 +102,52 @@ class Judge:
                 return pc.greater(values, self._moment(values.type)), "is in the future"
 
     def _repeated(self, number: int, lines: pa.Int64Array) -> pa.BooleanArray:
-        return pa.array(self._repeats[number].among(lines.to_numpy()))
+        return pa.array(self._repeated_lines[number].among(lines.to_numpy()))
 
     def _moment(self, type_: pa.DataType) -> pa.Scalar:
         if pa.types.is_date(type_):
             return pa.scalar(self._now.astimezone(ZoneInfo(self._contract.timezone)).date())
         return pa.scalar(self._now)
+
+
+def comparing(contract: Contract) -> list[int]:
+    """Return the numbers of the checks that compare each row with all earlier ones."""
+    checks = enumerate(contract.checks)
+    return [number for number, (_, each) in checks if isinstance(each, Unique | UniqueRows)]
+
+
+def keys_for(contract: Contract, rows: pa.Table) -> dict[int, Keys]:
+    """Return the keys that each of `comparing` compares, of rows as `Judge.violations` takes."""
+    found = {}
+    for number in comparing(contract):
+        # As in SQL, a missing value equals no other.
+        complete = rows.select([*_names(contract, number), "line"]).drop_null()
+        *columns, lines = (column.combine_chunks() for column in complete.columns)
+        found[number] = keys_of(columns, lines)
+    return found
+
+
+def repeating_lines(
+    contract: Contract, parts: Iterable[dict[int, Keys]], folder: Path
+) -> dict[int, LineSet]:
+    """Return what a `Judge` needs, from the keys of all parts of a file, in order.
+
+    `folder` is for temporary files.
+    """
+    found = {number: Repeats(folder / f"rule-{number}") for number in comparing(contract)}
+    for part in parts:
+        for number, keys in part.items():
+            found[number].add(keys)
+    for each in found.values():
+        each.settle()
+    return {number: each.lines for number, each in found.items()}
+
+
+def _names(contract: Contract, number: int) -> list[str]:
+    """Return the physical names of the columns that a check is about."""
+    of, check = contract.checks[number]
+    names = check.columns if isinstance(check, UniqueRows) else (of,)
+    return [contract.column(name).physical_name for name in names]
 
 
 def _shown(columns: list[pa.Array]) -> pa.StringArray:

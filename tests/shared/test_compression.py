@@ -231,7 +231,7 @@ def test_error_of_reading_is_no_refusal(packing: Packing, error: Exception) -> N
         fails_after: int
         size = len(body)
 
-        def chunks(self, begin: int = 0) -> Iterator[bytes]:
+        def chunks(self, begin: int = 0, end: int | None = None) -> Iterator[bytes]:
             for at in range(begin, self.size, 50):
                 yield body[at : at + 50]
                 self.fails_after -= 1

@@ -115,7 +115,7 @@ def test_pattern_ignores_only_last_lines(rows_after: int, loaded: int, size: int
 
 @SIZES
 def test_footer_is_limited_in_bytes(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frame, "_MAX_HELD", 9)
+    monkeypatch.setattr(frame, "MAX_TAIL", 9)
 
     _, rows = rows_of("a\n1\n2\n-\n4\n5\n6\n7\n", size, footer=Footer(pattern="-"))
     _, others = rows_of("a\n1\n2\n3\n4\n-\n6\n7\n", size, footer=Footer(pattern="-"))

@@ -28,6 +28,9 @@ def test_version_is_read_in_chunks(s3: "S3Client", monkeypatch: pytest.MonkeyPat
     assert [*content.chunks()] == [b"abc", b"def", b"gh"]
     assert [*content.chunks(4)] == [b"efg", b"h"]
     assert [*content.chunks(8)] == []
+    assert [*content.chunks(1, 6)] == [b"bcd", b"ef"]
+    assert [*content.chunks(0, 2)] == [b"ab"]
+    assert [*content.chunks(2, 2)] == []
     assert digest(content, "md5") == hashlib.md5(b"abcdefgh", usedforsecurity=False).hexdigest()
 
 
@@ -36,7 +39,7 @@ def test_whole_answer_to_range_is_read_from_its_begin(s3: "S3Client") -> None:
     answer = {"Body": StreamingBody(io.BytesIO(b"abcdefgh"), content_length=8)}
     with mock.patch.object(s3, "get_object", return_value=answer):
         content = landing.LandedFile(s3, Source(LANDING, KEY, "v", 8))
-        assert [*content.chunks(5)] == [b"fgh"]
+        assert [*content.chunks(5, 7)] == [b"fg"]
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared import rows as reader
-from shared.dialect import Dialect, Footer
+from shared.dialect import Dialect
 from shared.grammar import Grammar, grammar
 from shared.rows import read_table
 from shared.verdict import Refusal
 from tests.fixtures.contracts import any_file
+from tests.fixtures.texts import texts
 from tests.slow_reader import records, swapped, without_footer
 
 CSV = Dialect()
@@ -79,37 +80,6 @@ def test_text_with_every_control_character_cannot_have_a_long_delimiter() -> Non
 
     assert isinstance(table, Refusal)
     assert "every control character" in table.reason
-
-
-FOOTERS = [Footer(lines=1), Footer(lines=3), Footer(pattern="b"), Footer(pattern="^[^a]?$")]
-
-
-@st.composite
-def dialects(draw: st.DrawFn) -> Dialect:
-    quote = draw(st.sampled_from(['"', "'", "\x1f", None]))
-    escape = draw(st.sampled_from([None, None, "\\"]))
-    return Dialect(
-        delimiter=draw(st.sampled_from([",", "||", "\t"])),
-        line_terminator=draw(st.sampled_from(["\r\n", "\r"])),
-        quote_char=quote,
-        double_quote=quote is None or draw(st.booleans()),
-        escape_char=escape,
-        lenient_quotes=quote is not None and escape is None and draw(st.booleans()),
-        skip_initial_space=draw(st.booleans()),
-        comment_char=draw(st.sampled_from([None, "#"])),
-        skip_empty_rows=draw(st.booleans()),
-        trailing_delimiter=draw(st.booleans()),
-        footer=draw(st.sampled_from([None, None, *FOOTERS])),
-    )
-
-
-@st.composite
-def texts(draw: st.DrawFn) -> tuple[Dialect, str]:
-    """Return a dialect, and a text of its marks."""
-    dialect = draw(dialects())
-    marks = [dialect.delimiter, dialect.quote_char or '"', "a", "\n"] * 3
-    pieces = st.sampled_from([*marks, "b", "\r", " ", "#", "\\", '"', "é", "\ufeff"])
-    return dialect, "".join(draw(st.lists(pieces, max_size=40)))
 
 
 @pytest.mark.scaled

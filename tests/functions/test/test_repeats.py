@@ -24,7 +24,7 @@ def repeated(*parts: Keys) -> tuple[list[int], int]:
             found.add(part)
         found.settle()
     lines = np.arange(2_000)
-    return lines[found.among(lines)].tolist(), found.count
+    return lines[found.lines.among(lines)].tolist(), len(found.lines)
 
 
 def keys(rows: pa.Table, first: int = 2) -> Keys:
@@ -96,5 +96,5 @@ def test_repeats_keep_one_row_of_many_equal_ones(tmp_path: Path) -> None:
             found.add(keys(pa.table({"a": ["x"] * 100}), line))
         found.settle()
 
-    assert found.count == 1_999
+    assert len(found.lines) == 1_999
     assert file.stat().st_size == 20 * 16

@@ -6,7 +6,7 @@ from typing import Any, get_args
 import pyarrow as pa
 import pytest
 
-from functions.test.rules import Judge
+from functions.test.rules import Judge, keys_for, repeating_lines
 from functions.transform.casts import schema
 from shared.column import Column
 from shared.column_types import TYPES, Kind, RuleKind
@@ -31,9 +31,8 @@ def part(contract: Contract, *values: object, first: int = 2) -> pa.Table:
 
 def violations(contract: Contract, *parts: pa.Table) -> list[list[dict[str, Any]]]:
     """Return the violations in all parts of a file."""
-    judge = Judge(contract, NOW, Path("unused"))
-    if judge.compares:
-        judge.compare(judge.keys(each) for each in parts)
+    keys = (keys_for(contract, each) for each in parts)
+    judge = Judge(contract, NOW, repeating_lines(contract, keys, Path("unused")))
     encoded = [pa.table([*map(dictionary_of, each.columns)], each.column_names) for each in parts]
     found = [judge.violations(each).to_pylist() for each in parts]
     assert found == [judge.violations(each).to_pylist() for each in encoded]
